@@ -1,0 +1,118 @@
+"""The wrapper around a layer whose kernel is quantized."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+
+_QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
+
+
+@keras.saving.register_keras_serializable(package='tf_n2uq')
+class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
+    """Runs a layer with quantized kernels; the float kernels stay the layer's own variables.
+
+    TFMOT's wrapper replaces `layer.kernel` for good, which makes the variable change owners and
+    breaks the `.keras` format. Here the quantized tensor stands in for the variable only while
+    the layer is called.
+
+    Attributes:
+        layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`).
+        quantize_config: the TFMOT `QuantizeConfig` that names kernels and quantizers.
+    """
+
+    trainable = keras.layers.Layer.trainable
+    trainable_weights = keras.layers.Layer.trainable_weights
+    non_trainable_weights = keras.layers.Layer.non_trainable_weights
+    updates = keras.layers.Layer.updates
+    losses = keras.layers.Layer.losses
+
+    def __init__(
+        self, layer: keras.layers.Layer, quantize_config: _QuantizeConfig, **kwargs: Any
+    ) -> None:
+        """Creates the wrapper.
+
+        Args:
+            layer: the layer to wrap, built or not.
+            quantize_config: names the layer's kernels and their quantizers.
+            **kwargs: Keras layer arguments; `name` defaults to `quant_<layer name>`, as TFMOT's.
+
+        Raises:
+            ValueError: if `layer` is not a Keras layer, or `quantize_config` is missing.
+        """
+        # Kernels are read in float32 here, also under mixed precision: the wrapped layer casts.
+        kwargs.setdefault('dtype', 'float32')
+        super().__init__(layer, quantize_config, autocast=False, **kwargs)
+        self._kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
+
+    def build(self, input_shape: Any) -> None:
+        keras.layers.Wrapper.build(self, input_shape)
+        pairs = self.quantize_config.get_weights_and_quantizers(self.layer)
+        self._kernel_quantizers = [
+            (
+                _attribute_of(self.layer, variable),
+                quantizer,
+                quantizer.build(variable.shape, _attribute_of(self.layer, variable), self),
+            )
+            for variable, quantizer in pairs
+        ]
+
+    def quantized_kernels(self, training: Any = False) -> dict[str, tf.Tensor]:
+        """Returns the kernels as the layer computes with them, float32.
+
+        Args:
+            training: passed on to the quantizers.
+
+        Returns:
+            `{attribute name: quantized tensor}`, for example `{'kernel': …}`.
+        """
+        return {
+            attribute: quantizer(
+                tf.cast(getattr(self.layer, attribute), tf.float32), training, weights=weights
+            )
+            for attribute, quantizer, weights in self._kernel_quantizers
+        }
+
+    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
+        if training is None:
+            training = keras.backend.learning_phase()
+        kernels = {
+            attribute: tf.cast(kernel, self.layer.compute_dtype)
+            for attribute, kernel in self.quantized_kernels(training).items()
+        }
+        with _stand_in(self.layer, kernels):
+            return self.layer(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop('autocast', None)
+        return config
+
+
+def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:
+    for name, value in vars(layer).items():
+        if value is variable:
+            return name
+    raise ValueError(f'quantize_config: {variable.name} is not a variable of layer {layer.name}.')
+
+
+@contextlib.contextmanager
+def _stand_in(layer: keras.layers.Layer, tensors: dict[str, tf.Tensor]) -> Iterator[None]:
+    """Lets tensors take the place of variables without Keras noticing a change of owner."""
+    variables = {name: vars(layer)[name] for name in tensors}
+    try:
+        for name, tensor in tensors.items():
+            object.__setattr__(layer, name, tensor)
+        yield
+    finally:
+        for name, variable in variables.items():
+            object.__setattr__(layer, name, variable)

@@ -1,0 +1,59 @@
+"""Checks of what a user hands over, shared by calibration and export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+
+from tf_n2uq.layers import Quantize, QuantizedKernel
+
+
+def check_model(model: Any, argument: str = 'model') -> None:
+    """Checks for a built Sequential or Functional tf_keras model.
+
+    Raises:
+        TypeError: if it is not a tf_keras model; a Keras 3 model gets told how to become one.
+        ValueError: if it is subclassed or not built.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f'{argument}: expected a tf_keras model, got {_describe(model)}')
+    is_sequential = isinstance(model, keras.Sequential)
+    if not is_sequential and not model._is_graph_network:
+        raise ValueError(
+            f'{argument}: expected a Sequential or Functional model, got the subclassed '
+            f'{type(model).__name__} {model.name!r}. Rebuild it with the functional API, '
+            'tf_keras.Model(inputs, outputs).'
+        )
+    if not model.built or not model._is_graph_network:
+        raise ValueError(
+            f'{argument}: expected a built model, got {model.name!r}, whose input shape is not '
+            'known. Call model.build(input_shape), or start it with tf_keras.Input.'
+        )
+
+
+def _describe(model: Any) -> str:
+    origin = type(model).__module__.split('.')[0]
+    if origin == 'keras':
+        return (
+            f'{type(model).__name__} {getattr(model, "name", "")!r} of Keras 3. TFMOT works on '
+            'Keras 2: build the model with `import tf_keras` in place of `import keras`, or set '
+            'TF_USE_LEGACY_KERAS=1 before TensorFlow is imported and use tf.keras.'
+        )
+    return f'{model!r} of type {type(model).__name__}.'
+
+
+def check_quantized_model(model: Any) -> None:
+    """Checks for a model that one of this project's schemes has quantized.
+
+    Raises:
+        TypeError: if it is not a tf_keras model.
+        ValueError: if it is subclassed, not built, or holds no quantizer of this project.
+    """
+    check_model(model)
+    if not any(isinstance(layer, (Quantize, QuantizedKernel)) for layer in model.layers):
+        raise ValueError(
+            f'model: expected a quantized model, got the float model {model.name!r}. Quantize it '
+            'with tfmot.quantization.keras.quantize_apply(tfmot.quantization.keras.'
+            'quantize_annotate_model(model), scheme=tf_n2uq.N2UQScheme(bits=2)).'
+        )

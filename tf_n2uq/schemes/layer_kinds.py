@@ -1,0 +1,113 @@
+"""What a layer does to numbers, as far as quantization cares."""
+
+from __future__ import annotations
+
+import enum
+
+import tf_keras as keras
+
+from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
+
+
+class Kind(enum.Enum):
+    """How a layer's output relates to its input in an integer network."""
+
+    KERNEL = 'multiplies by a kernel'
+    NORMALIZATION = 'scales and shifts each channel'
+    SUM = 'adds tensors'
+    ELEMENTWISE = 'maps each number by itself'
+    FIXED_RANGE = 'has an output range that follows from its formula'
+    SAME_SCALE = 'moves or selects numbers without changing them'
+    NEW_RANGE = 'computes new numbers'
+    QUANTIZE = 'is a quantizer'
+
+
+_LAYERS = keras.layers
+_KINDS: dict[type, Kind] = {
+    **dict.fromkeys(
+        (
+            _LAYERS.Conv2D,
+            _LAYERS.DepthwiseConv2D,
+            _LAYERS.SeparableConv2D,
+            _LAYERS.Dense,
+            QuantizedKernel,
+        ),
+        Kind.KERNEL,
+    ),
+    _LAYERS.BatchNormalization: Kind.NORMALIZATION,
+    _LAYERS.Add: Kind.SUM,
+    **dict.fromkeys(
+        (_LAYERS.ReLU, _LAYERS.LeakyReLU, _LAYERS.PReLU, _LAYERS.ELU, RPReLU),
+        Kind.ELEMENTWISE,
+    ),
+    _LAYERS.Softmax: Kind.FIXED_RANGE,
+    **dict.fromkeys(
+        (
+            _LAYERS.InputLayer,
+            # TFLite averages in the scale of the input.
+            _LAYERS.AveragePooling2D,
+            _LAYERS.MaxPooling2D,
+            _LAYERS.GlobalMaxPooling2D,
+            _LAYERS.Flatten,
+            _LAYERS.Reshape,
+            _LAYERS.Permute,
+            _LAYERS.ZeroPadding2D,
+            _LAYERS.Cropping2D,
+            _LAYERS.Dropout,
+            _LAYERS.SpatialDropout2D,
+        ),
+        Kind.SAME_SCALE,
+    ),
+    **dict.fromkeys(
+        (_LAYERS.GlobalAveragePooling2D, _LAYERS.Concatenate),
+        Kind.NEW_RANGE,
+    ),
+    Quantize: Kind.QUANTIZE,
+}
+_FIXED_RANGE_ACTIVATIONS = ('softmax', 'sigmoid', 'tanh')
+_ELEMENTWISE_ACTIVATIONS = (
+    'relu',
+    'relu6',
+    'leaky_relu',
+    'elu',
+    'selu',
+    'softplus',
+    'softsign',
+    'swish',
+    'silu',
+    'gelu',
+    'mish',
+    'hard_sigmoid',
+    'exponential',
+)
+
+
+def kind_of(layer: keras.layers.Layer) -> Kind | None:
+    """Returns the kind of a layer, or None for a layer that the schemes do not know.
+
+    Classes are looked up exactly: a user's subclass may compute something else.
+    """
+    if type(layer) is not _LAYERS.Activation:
+        return _KINDS.get(type(layer))
+    name = activation_name(layer.activation)
+    if name == 'linear':
+        return Kind.SAME_SCALE
+    if name in _FIXED_RANGE_ACTIVATIONS:
+        return Kind.FIXED_RANGE
+    return Kind.ELEMENTWISE if name in _ELEMENTWISE_ACTIVATIONS else None
+
+
+def activation_name(activation: object) -> str:
+    """Returns the name of a Keras activation function."""
+    return getattr(activation, '__name__', type(activation).__name__)
+
+
+def fuses_as_relu(layer: keras.layers.Layer) -> bool:
+    """Tells whether TFLite runs the layer inside the operator before it (ReLU and ReLU6)."""
+    if type(layer) is _LAYERS.ReLU:
+        plain = not layer.negative_slope and not layer.threshold
+        return plain and layer.max_value in (None, 6.0)
+    return type(layer) is _LAYERS.Activation and activation_name(layer.activation) in (
+        'relu',
+        'relu6',
+    )

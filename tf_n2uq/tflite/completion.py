@@ -1,0 +1,100 @@
+"""What a quantized network still lacks before every tensor of it is integer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+
+from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.schemes import N2UQQuantizeConfig
+from tf_n2uq.schemes.assignment import Assignment
+from tf_n2uq.schemes.calibration import collect_statistics
+from tf_n2uq.schemes.graph import Graph, Ref
+from tf_n2uq.schemes.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.ranges import is_range
+from tf_n2uq.schemes.rewrite import quantize_graph
+
+
+def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
+    """Returns the model's graph with every kernel quantized and every tensor with a range.
+
+    Layers that training left in float get 8-bit kernels, and tensors without a trained range one
+    from the data. The model itself is not touched.
+
+    Args:
+        model: a quantized model.
+        representative_dataset: batches of inputs as for `calibrate`, or a function that returns
+            an iterable of lists of inputs as for TFLite's converter; None if all is trained.
+
+    Returns:
+        A graph whose layers are built and hold their weights.
+
+    Raises:
+        ValueError: if a layer cannot be integer, or a range is needed and there is no data.
+    """
+    graph = Graph.from_model(model)
+    graph.sequential = False
+    _check_kinds(graph)
+    eight_bits = N2UQQuantizeConfig(bits=8)
+    configs = {
+        step.name: eight_bits
+        for step in graph
+        if kind_of(step.layer) is Kind.KERNEL and not isinstance(step.layer, QuantizedKernel)
+    }
+    quantize_graph(graph, Assignment(set(graph.steps), configs), tensor_bits=8)
+    completed = graph.to_model()
+    untrained = [step.name for step in graph if is_range(step) and not _is_trained(step.layer)]
+    if untrained:
+        _fill_ranges(completed, untrained, representative_dataset)
+    return graph
+
+
+def _check_kinds(graph: Graph) -> None:
+    unknown = [
+        f'{step.name} ({type(step.layer).__name__})'
+        for step in graph
+        if kind_of(step.layer) is None
+    ]
+    if unknown:
+        raise ValueError(
+            f'model: expected layers that an integer file can hold, got {", ".join(unknown)}. '
+            'tf.lite.TFLiteConverter.from_keras_model keeps them in float.'
+        )
+
+
+def _is_trained(layer: keras.layers.Layer) -> bool:
+    return layer.quantizer.is_trained(layer.quantizer_weights)
+
+
+def _fill_ranges(model: keras.Model, names: list[str], dataset: Any | None) -> None:
+    if dataset is None:
+        raise ValueError(
+            'representative_dataset: expected data, as these tensors have no trained range: '
+            f'{", ".join(names)}. Call tf_n2uq.calibrate(model, dataset) before training, or '
+            'give some batches of inputs here.'
+        )
+    network = _network_before(model, names)
+    batches = _as_batches(dataset)
+    for name, measured in collect_statistics(names, network, batches, verbose=0).items():
+        layer = model.get_layer(name)
+        for weight, value in layer.quantizer.calibrated(measured).items():
+            layer.quantizer_weights[weight].assign(value)
+
+
+def _network_before(model: keras.Model, names: list[str]) -> keras.Model:
+    """The network that outputs what enters some quantizers, which are left out of it."""
+    graph = Graph.from_model(model)
+    taps: dict[str, Ref] = {}
+    for step in graph.in_order():
+        if step.name in names:
+            (taps[step.name],) = step.inputs
+            graph.remove(step)
+    return graph.to_model(outputs=[taps[name] for name in names])
+
+
+def _as_batches(dataset: Any) -> Any:
+    """TFLite's representative datasets are functions that yield the list of a call's inputs."""
+    if not callable(dataset):
+        return dataset
+    return [batch[0] if len(batch) == 1 else (tuple(batch), None) for batch in dataset()]

@@ -1,0 +1,89 @@
+"""From a trained quantized model to an integer TFLite file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.schemes.checks import check_quantized_model
+from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.completion import complete
+from tf_n2uq.tflite.dense import connect_fully
+from tf_n2uq.tflite.export import IntegerNetwork
+from tf_n2uq.tflite.markers import replace_markers
+from tf_n2uq.tflite.packing import pack_int4
+from tf_n2uq.tflite.verify import check_integer_only
+
+_INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
+
+
+def convert(
+    model: keras.Model,
+    *,
+    representative_dataset: Any | None = None,
+    inference_input_type: tf.DType = tf.float32,
+    inference_output_type: tf.DType = tf.float32,
+) -> bytes:
+    """Converts a quantized model into a TFLite file that computes with integers only.
+
+    Every tensor between input and output is int8, int4 or int32 and every operator is a built-in
+    one that XNNPACK runs. Kernels of 2 and 3 bits are stored as INT4. Learned thresholds become
+    comparators, saturating SUBs whose results are added up; the bias, activation or
+    normalization in front of a quantizer is part of them, exactly.
+
+    Args:
+        model: a model from `quantize_apply` with a scheme of this project, calibrated or trained.
+        representative_dataset: inputs that show the ranges of tensors that have none from
+            training (`tensor_bits=None`, layers left in float): batches as for
+            `tf_n2uq.calibrate`, or a function as for `tf.lite.TFLiteConverter`.
+        inference_input_type: what the file takes: tf.float32 (quantized by its first operator),
+            tf.int8 or tf.uint8.
+        inference_output_type: what the file returns, likewise.
+
+    Returns:
+        The content of the .tflite file.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if the model is not quantized, not built or subclassed; a layer cannot be
+            integer; a range is neither trained nor given by data; or a type is not supported.
+    """
+    check_quantized_model(model)
+    for name, value in (
+        ('inference_input_type', inference_input_type),
+        ('inference_output_type', inference_output_type),
+    ):
+        if value not in _INTERFACE_TYPES:
+            raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
+    network = IntegerNetwork(complete(model, representative_dataset))
+    content = _run_converter(model, network, inference_input_type, inference_output_type)
+    file = flatbuffer.read(content)
+    replace_markers(file, network.plans)
+    connect_fully(file)
+    pack_int4(file)
+    check_integer_only(file)
+    return flatbuffer.write(file)
+
+
+def _run_converter(
+    model: keras.Model, network: IntegerNetwork, input_type: tf.DType, output_type: tf.DType
+) -> bytes:
+    signature = [
+        tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=tensor.name.split(':')[0])
+        for tensor in tf.nest.flatten(model.inputs)
+    ]
+    for spec in signature:
+        if not spec.shape.is_fully_defined():
+            raise ValueError(
+                f'model: expected an input of known size, got {spec.shape} for {spec.name!r}. '
+                'Rebuild the model with a fixed input shape.'
+            )
+    function = tf.function(network, autograph=False).get_concrete_function(*signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.inference_input_type = input_type
+    converter.inference_output_type = output_type
+    return converter.convert()

@@ -1,0 +1,208 @@
+"""The integer network as a TensorFlow function that the TFLite converter takes as it is."""
+
+from __future__ import annotations
+
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.schemes.graph import Graph, Ref, Step
+from tf_n2uq.schemes.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.ranges import fused_into, is_range, is_thresholds
+from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
+from tf_n2uq.tflite.folding import LevelTable, Range, table_of
+from tf_n2uq.tflite.kernels import IntegerKernel
+from tf_n2uq.tflite.markers import marker_alpha
+
+_Tensors = dict[Ref, tf.Tensor]
+
+
+class IntegerNetwork:
+    """Runs a quantized graph with the operators that the integer file shall have.
+
+    Every tensor ends in a `fake_quant` of the range it has in the file; kernels lie on their
+    integer grids; each quantizer is a marker that a pass over the file turns into comparators.
+
+    Attributes:
+        plans: comparators per marker, by number.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        """Prepares the export.
+
+        Args:
+            graph: a quantized graph in which every tensor has a range, layers built and with
+                their weights.
+
+        Raises:
+            ValueError: if a quantizer or layer cannot become integer, naming it.
+        """
+        self._graph = graph
+        self._order = graph.in_order()
+        self._tables = {
+            step.name: table_of(graph, step) for step in self._order if is_thresholds(step)
+        }
+        self._alphas = {name: marker_alpha(i) for i, name in enumerate(self._tables)}
+        # Read here, in eager mode: inside the converted function variables have no values yet.
+        self._ranges = {step.name: Range.of(step) for step in self._order if is_range(step)}
+        self._kernels = self._integer_kernels()
+        self.plans: list[ComparatorPlan] = [
+            plan_comparators(table.levels) for table in self._tables.values()
+        ]
+
+    def __call__(self, *inputs: tf.Tensor) -> Any:
+        """Runs the network on float inputs of batch size one."""
+        tensors: _Tensors = dict(zip(self._graph.inputs, inputs, strict=True))
+        needed = self._needed()
+        for step in self._order:
+            if step.name in needed and step.output not in tensors:
+                tensors[step.output] = self._run(step, tensors)
+        return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
+
+    def _needed(self) -> set[str]:
+        """Names of the steps that the outputs depend on once chains are folded away."""
+        names: set[str] = set()
+        stack = [self._graph.producer(ref) for ref in tf.nest.flatten(self._graph.outputs)]
+        while stack:
+            step = stack.pop()
+            if step.name not in names:
+                names.add(step.name)
+                stack.extend(self._graph.producer(ref) for ref in self._inputs_of(step))
+        return names
+
+    def _inputs_of(self, step: Step) -> list[Ref]:
+        return [self._tables[step.name].source] if step.name in self._tables else step.inputs
+
+    def _run(self, step: Step, tensors: _Tensors) -> tf.Tensor:
+        inputs = [tensors[ref] for ref in self._inputs_of(step)]
+        if step.name in self._tables:
+            return _marker(inputs[0], self._alphas[step.name], self._tables[step.name])
+        if step.name in self._ranges:
+            return _with_range(inputs[0], self._ranges[step.name])
+        if step.name in self._kernels:
+            return apply_kernel(step.layer, inputs[0], self._kernels[step.name])
+        if kind_of(step.layer) is Kind.NORMALIZATION:
+            return inputs[0]  # part of the kernel before it
+        return _run_layer(step, tensors)
+
+    def _integer_kernels(self) -> dict[str, IntegerKernel]:
+        """Kernels with the normalization behind them, and normalizations that stand alone."""
+        kernels: dict[str, IntegerKernel] = {}
+        needed = self._needed()
+        for step in (step for step in self._order if step.name in needed):
+            if isinstance(step.layer, QuantizedKernel):
+                scale, factor = self._input_scale(step)
+                kernel = IntegerKernel.of(step.layer, factor)
+                for reader in self._graph.consumers(step.output):
+                    if kind_of(reader.layer) is Kind.NORMALIZATION and fused_into(
+                        self._graph, reader
+                    ):
+                        kernel = kernel.normalized(reader.layer)
+            elif kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
+                scale, _ = self._input_scale(step)
+                kernel = IntegerKernel.of_normalization(step.layer)
+            else:
+                continue
+            kernels[step.name] = kernel.with_representable_bias(scale)
+        return kernels
+
+    def _input_scale(self, step: Step) -> tuple[float, float]:
+        """Returns the scale of a layer's input in the file, and Keras' number for one of it."""
+        producer = self._graph.producer(step.inputs[0])
+        while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
+            producer = self._graph.producer(producer.inputs[0])
+        table = self._tables.get(producer.name)
+        if table is not None:
+            # Comparators add up steps of the scale that they compare in.
+            return table.range.scale, table.step / table.range.scale
+        if kind_of(producer.layer) is Kind.FIXED_RANGE:
+            return 1 / 256.0, 1.0
+        return self._ranges[producer.name].scale, 1.0
+
+
+def _marker(inputs: tf.Tensor, alpha: float, table: LevelTable) -> tf.Tensor:
+    marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=alpha)
+    return _with_range(marked, Range(table.range.scale, 0))
+
+
+def _with_range(inputs: tf.Tensor, tensor_range: Range) -> tf.Tensor:
+    low = (-128 - tensor_range.zero_point) * tensor_range.scale
+    high = (127 - tensor_range.zero_point) * tensor_range.scale
+    return tf.quantization.fake_quant_with_min_max_args(inputs, min=low, max=high)
+
+
+def _run_layer(step: Step, tensors: _Tensors) -> tf.Tensor:
+    args, kwargs = tf.nest.map_structure(
+        lambda leaf: tensors[leaf] if isinstance(leaf, Ref) else leaf, (step.args, step.kwargs)
+    )
+    kwargs.pop('training', None)
+    # `call`: Flatten and Reshape would look at the batch size of the Keras input otherwise.
+    return step.layer.call(*args, **kwargs)
+
+
+def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
+    """Runs a convolution or dense layer on the integer grid of its kernel.
+
+    Args:
+        layer: the float layer: strides, padding and dilation are taken from it.
+        inputs: `[1, …, channels]`.
+        kernel: integers, units and bias.
+
+    Returns:
+        The layer's output before any activation, float32.
+    """
+    layer = layer.layer if isinstance(layer, QuantizedKernel) else layer
+    if isinstance(layer, keras.layers.Dense):
+        return _dense(inputs, kernel)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return _depthwise(inputs, kernel, strides=(1, 1), padding='VALID', dilations=(1, 1))
+    window = {
+        'strides': layer.strides,
+        'padding': layer.padding.upper(),
+        'dilations': layer.dilation_rate,
+    }
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return _depthwise(inputs, kernel, **window)
+    return tf.nn.conv2d(inputs, _on_grid(kernel), **window) + _bias(kernel)
+
+
+def _dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
+    """A dense layer as the 1×1 convolution that keeps per-channel scales in the converter."""
+    features, units = kernel.integers.shape
+    positions = int(np.prod(inputs.shape[1:-1])) if inputs.shape.rank > 2 else 1
+    image = tf.reshape(inputs, [1, 1, positions, features])
+    kernel_4d = IntegerKernel(kernel.integers[None, None], kernel.unit, kernel.bias)
+    outputs = tf.nn.conv2d(image, _on_grid(kernel_4d), 1, 'VALID') + _bias(kernel)
+    return tf.reshape(outputs, [1, *inputs.shape[1:-1], units])
+
+
+def _depthwise(
+    inputs: tf.Tensor,
+    kernel: IntegerKernel,
+    strides: tuple[int, int],
+    padding: str,
+    dilations: tuple[int, int],
+) -> tf.Tensor:
+    channels = inputs.shape[-1]
+    grid = _on_grid(kernel)
+    split = tf.reshape(grid, [*grid.shape[:2], channels, grid.shape[-1] // channels])
+    outputs = tf.nn.depthwise_conv2d(
+        inputs, split, strides=(1, *strides, 1), padding=padding, dilations=dilations
+    )
+    return outputs + _bias(kernel)
+
+
+def _on_grid(kernel: IntegerKernel) -> tf.Tensor:
+    """The kernel behind a `fake_quant` whose int8 values are exactly the integers."""
+    unit = kernel.unit.astype(np.float32)
+    return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+        (kernel.integers * unit).astype(np.float32), -127 * unit, 127 * unit, 8, narrow_range=True
+    )
+
+
+def _bias(kernel: IntegerKernel) -> tf.Tensor:
+    return tf.constant(kernel.bias.astype(np.float32))
