@@ -1,0 +1,126 @@
+"""How full the levels of learned activation quantizers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.layers.quantize import Quantize
+from tf_n2uq.ops import n2uq
+from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
+
+
+def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:
+    """Fraction of the values that fall on each level, per learned activation quantizer.
+
+    Args:
+        model: Functional or Sequential model with `Quantize` layers whose quantizer is a
+            `LearnableThresholdQuantizer`.
+        batch: What the model takes, at least one example: images [batch, height, width, channels].
+
+    Returns:
+        `{layer name: float32 array [2**bits]}` in the model's order; each array adds up to one,
+        entry i is the fraction on level i.
+
+    Raises:
+        ValueError: `model` has no such layer or no symbolic inputs, or `batch` is empty.
+    """
+    readings = QuantizerProbe(model).read(batch)
+    return {name: occupancy for name, (_, occupancy) in readings.items()}
+
+
+class QuantizerProbe:
+    """Reads what enters each learned activation quantizer, from one inference of the model.
+
+    Build it once to read many times: the inference is compiled. It reads the model's current
+    variables.
+
+    Args:
+        model: See `level_occupancy`.
+
+    Attributes:
+        layers: The `Quantize` layers, in the model's order.
+
+    Raises:
+        ValueError: `model` has no such layer or no symbolic inputs.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        if not getattr(model, 'inputs', None):
+            raise ValueError(
+                f'`model` ({getattr(model, "name", model)!r}) must be a built Functional or '
+                f'Sequential tf_keras model, got a {type(model).__name__} without symbolic inputs.'
+            )
+        self.layers = [layer for layer in model.layers if _learns_thresholds(layer)]
+        if not self.layers:
+            raise ValueError(
+                f'`model` ({model.name!r}) has no Quantize layer with a '
+                'LearnableThresholdQuantizer. Quantize it with N2UQScheme first; layers inside a '
+                'nested model are not looked at.'
+            )
+        tensors = [layer.get_input_at(0) for layer in self.layers]
+        self._inputs_of_layers = keras.Model(model.inputs, tensors)
+        self._read = tf.function(self._trace, reduce_retracing=True)
+
+    def read(self, batch: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Runs the model on `batch` in inference mode.
+
+        Args:
+            batch: What the model takes, at least one example.
+
+        Returns:
+            `{layer name: (values, occupancy)}`: the float32 tensor that enters the quantizer, and
+            the fraction of its values on each level, [2**bits].
+
+        Raises:
+            ValueError: `batch` is empty.
+        """
+        batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
+        if any(int(tf.size(tensor)) == 0 for tensor in tf.nest.flatten(batch)):
+            raise ValueError('`batch` must hold at least one example, got an empty one.')
+        readings = self._read(batch)
+        return {
+            layer.name: (values.numpy(), occupancy.numpy())
+            for layer, (values, occupancy) in zip(self.layers, readings, strict=True)
+        }
+
+    def _trace(self, batch: Any) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        tensors = tf.nest.flatten(self._inputs_of_layers(batch, training=False))
+        return [
+            (tf.cast(values, tf.float32), _occupancy(layer, values))
+            for layer, values in zip(self.layers, tensors, strict=True)
+        ]
+
+
+def thresholds(layer: Quantize) -> np.ndarray:
+    """Where the quantizer's levels change, in the units of the tensor that enters the layer.
+
+    Threshold i lies at (d_{i-1} + a_i / 2) / input_scale, with d_0 the start and a_i the intervals.
+
+    Args:
+        layer: A built `Quantize` layer with a `LearnableThresholdQuantizer`.
+
+    Returns:
+        Float32 array [2**bits - 1].
+    """
+    weights = layer.quantizer_weights
+    intervals = n2uq.floored_intervals(tf.convert_to_tensor(weights['intervals']))
+    middles = weights['start'] + tf.cumsum(intervals) - intervals / 2
+    return (middles / weights['input_scale']).numpy()
+
+
+def _learns_thresholds(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, Quantize) and isinstance(layer.quantizer, LearnableThresholdQuantizer)
+
+
+def _occupancy(layer: Quantize, values: tf.Tensor) -> tf.Tensor:
+    weights = layer.quantizer_weights
+    levels = n2uq.threshold_levels(
+        values, weights['start'], weights['intervals'], weights['input_scale']
+    )
+    count = 1 + int(weights['intervals'].shape[0])
+    counts = tf.math.bincount(tf.reshape(levels, [-1]), minlength=count, maxlength=count)
+    return tf.cast(counts / tf.size(levels, out_type=counts.dtype), tf.float32)
