@@ -1,0 +1,54 @@
+# Everything works from a bare clone; an installed .venv is not installed again.
+#   make demo    float network → 2-bit network → integer TFLite file, on real images
+#   make test    lint, types and tests
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SOURCES := $(wildcard tf_n2uq tests examples benchmarks) setup.py
+
+.PHONY: demo test lint bench bazel-check clean help
+
+help:
+	@sed -n '2,3s/^# *//p' $(MAKEFILE_LIST)
+	@echo '  make lint | bench | bazel-check | clean'
+
+demo: $(VENV)/.installed-examples
+	$(BIN)/python examples/quickstart.py
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+
+bench: $(VENV)/.installed-examples
+	$(BIN)/python benchmarks/quantizer_op.py
+
+bazel-check:
+	@command -v bazel >/dev/null || { echo 'bazel not found: apt install bazel-bootstrap' >&2; exit 1; }
+	bazel query //...
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find tf_n2uq tests examples benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# A stamp is written last, so an interrupted or failed installation is tried again.
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-examples: $(VENV)/.created setup.py pyproject.toml
+	@echo 'Installing tf_n2uq and the examples into $(VENV) (about two minutes) …'
+	$(PIP) -e '.[examples]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created setup.py pyproject.toml
+	@echo 'Installing tf_n2uq and the development tools into $(VENV) (about two minutes) …'
+	$(PIP) -e '.[examples,dev]'
+	$(BIN)/python -m pip --disable-pip-version-check check
+	@touch $@ $(VENV)/.installed-examples
