@@ -56,7 +56,7 @@ def dense_model():
 def quantized_model():
     """Function that builds a classifier with one learned activation quantizer."""
     from tf_n2uq.layers.quantize import Quantize
-    from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
+    from tf_n2uq.quantizers import LearnableThresholdQuantizer
 
     def build(seed: int, bits: int = 2):
         keras.utils.set_random_seed(seed)

@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.ops import n2uq
-from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
+from tf_n2uq.quantizers import LearnableThresholdQuantizer
 
 
 def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:

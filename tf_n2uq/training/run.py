@@ -36,7 +36,8 @@ def fit(
     crash the same call with `resume=True` and a model built and compiled the same way goes on
     after the last whole epoch. The shuffling of `train` is moved on to that epoch too, so that a
     dataset with seeds gives the weights that an uninterrupted training would have given, unless
-    the model itself draws random numbers (Dropout). Callbacks passed by the caller start anew.
+    the model itself draws random numbers (Dropout) or validation reads the same shuffled dataset
+    object. Callbacks passed by the caller start anew.
 
     Args:
         model: A built and compiled tf_keras model; a `Distillation` is one.
