@@ -6,7 +6,11 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-DATA = ['scikit-learn>=1.5,<2', 'tensorflow-datasets>=4.9.9,<5']
+DATA = [
+    'scikit-learn>=1.5,<2',
+    'tensorflow-datasets>=4.9.9,<5',
+    'importlib-resources>=6,<8',  # tensorflow-datasets imports it without asking for it
+]
 TFLITE = ['ai-edge-litert>=2.3,<2.4']
 EXAMPLES = [*DATA, *TFLITE, 'matplotlib>=3.9,<4', 'tensorboard>=2.20,<2.22', 'tqdm>=4.66,<5']
 DEV = [

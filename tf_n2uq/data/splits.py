@@ -181,7 +181,7 @@ class ArraySplit(Split):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
-        height, width, channels = self._images.shape[1:]
+        _, height, width, channels = self._images.shape
         return height, width, channels
 
     def _stream(self, shuffle: bool, seed: int) -> tf.data.Dataset:

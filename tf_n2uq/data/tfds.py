@@ -56,14 +56,12 @@ class TfdsSplit(Split):
     def _stream(self, shuffle: bool, seed: int) -> tf.data.Dataset:
         import tensorflow_datasets as tfds
 
-        config = tfds.ReadConfig(
-            shuffle_seed=seed, shuffle_reshuffle_each_iteration=True, try_autocache=False
-        )
+        config = tfds.ReadConfig(shuffle_seed=seed)
         examples = self._builder.as_dataset(
             split=self._split, shuffle_files=shuffle, read_config=config
         )
         examples = examples.map(self._select, num_parallel_calls=tf.data.AUTOTUNE)
-        # Part of the splits' files may be read in parallel: their number is known all the same.
+        # Files read in turns hide from tf.data how many examples there are; progress bars ask.
         examples = examples.apply(tf.data.experimental.assert_cardinality(self._examples))
         if shuffle:
             buffer = min(self._examples, _SHUFFLE_BUFFER)
