@@ -16,7 +16,7 @@ class Kind(enum.Enum):
     NORMALIZATION = 'scales and shifts each channel'
     SUM = 'adds tensors'
     ELEMENTWISE = 'maps each number by itself'
-    FIXED_RANGE = 'has an output range that follows from its formula'
+    SOFTMAX = 'makes probabilities'
     SAME_SCALE = 'moves or selects numbers without changing them'
     NEW_RANGE = 'computes new numbers'
     QUANTIZE = 'is a quantizer'
@@ -40,12 +40,10 @@ _KINDS: dict[type, Kind] = {
         (_LAYERS.ReLU, _LAYERS.LeakyReLU, _LAYERS.PReLU, _LAYERS.ELU, RPReLU),
         Kind.ELEMENTWISE,
     ),
-    _LAYERS.Softmax: Kind.FIXED_RANGE,
+    _LAYERS.Softmax: Kind.SOFTMAX,
     **dict.fromkeys(
         (
             _LAYERS.InputLayer,
-            # TFLite averages in the scale of the input.
-            _LAYERS.AveragePooling2D,
             _LAYERS.MaxPooling2D,
             _LAYERS.GlobalMaxPooling2D,
             _LAYERS.Flatten,
@@ -59,12 +57,11 @@ _KINDS: dict[type, Kind] = {
         Kind.SAME_SCALE,
     ),
     **dict.fromkeys(
-        (_LAYERS.GlobalAveragePooling2D, _LAYERS.Concatenate),
+        (_LAYERS.AveragePooling2D, _LAYERS.GlobalAveragePooling2D, _LAYERS.Concatenate),
         Kind.NEW_RANGE,
     ),
     Quantize: Kind.QUANTIZE,
 }
-_FIXED_RANGE_ACTIVATIONS = ('softmax', 'sigmoid', 'tanh')
 _ELEMENTWISE_ACTIVATIONS = (
     'relu',
     'relu6',
@@ -79,6 +76,8 @@ _ELEMENTWISE_ACTIVATIONS = (
     'mish',
     'hard_sigmoid',
     'exponential',
+    'sigmoid',
+    'tanh',
 )
 
 
@@ -92,8 +91,8 @@ def kind_of(layer: keras.layers.Layer) -> Kind | None:
     name = activation_name(layer.activation)
     if name == 'linear':
         return Kind.SAME_SCALE
-    if name in _FIXED_RANGE_ACTIVATIONS:
-        return Kind.FIXED_RANGE
+    if name == 'softmax':
+        return Kind.SOFTMAX
     return Kind.ELEMENTWISE if name in _ELEMENTWISE_ACTIVATIONS else None
 
 

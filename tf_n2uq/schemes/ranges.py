@@ -8,7 +8,14 @@ from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.graph import Graph, Ref, Step
 from tf_n2uq.schemes.layer_kinds import Kind, fuses_as_relu, kind_of
 
-_WITH_RANGE = (Kind.KERNEL, Kind.NORMALIZATION, Kind.SUM, Kind.ELEMENTWISE, Kind.NEW_RANGE)
+_WITH_RANGE = (
+    Kind.KERNEL,
+    Kind.NORMALIZATION,
+    Kind.SUM,
+    Kind.ELEMENTWISE,
+    Kind.SOFTMAX,
+    Kind.NEW_RANGE,
+)
 
 
 def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
@@ -38,6 +45,8 @@ def _needs_range(graph: Graph, step: Step, assignment: Assignment) -> bool:
     kind = kind_of(step.layer)
     if kind not in _WITH_RANGE or any(map(is_range, graph.consumers(step.output))):
         return False
+    if kind is Kind.SOFTMAX and graph.is_output(step.output):
+        return False  # TFLite gives probabilities the scale 1/256
     if kind in (Kind.ELEMENTWISE, Kind.NORMALIZATION) and folds_into_thresholds(graph, step):
         # A fused ReLU costs nothing, and its range is the better half of what is before it.
         return fused_into(graph, step) is not None
@@ -110,7 +119,7 @@ def _ensure_range(graph: Graph, ref: Ref, bits: int) -> None:
     while producer.inputs and _passes_on(graph, producer):
         (ref,) = producer.inputs
         producer = graph.producer(ref)
-    if kind_of(producer.layer) not in (Kind.QUANTIZE, Kind.FIXED_RANGE):
+    if kind_of(producer.layer) is not Kind.QUANTIZE:
         _add_range(graph, ref, producer.name, bits)
 
 

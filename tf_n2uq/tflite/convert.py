@@ -14,6 +14,7 @@ from tf_n2uq.tflite.dense import connect_fully
 from tf_n2uq.tflite.export import IntegerNetwork
 from tf_n2uq.tflite.markers import replace_markers
 from tf_n2uq.tflite.packing import pack_int4
+from tf_n2uq.tflite.patches import unroll_convolutions
 from tf_n2uq.tflite.verify import check_integer_only
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
@@ -62,6 +63,7 @@ def convert(
     file = flatbuffer.read(content)
     replace_markers(file, network.plans)
     connect_fully(file)
+    unroll_convolutions(file)
     pack_int4(file)
     check_integer_only(file)
     return flatbuffer.write(file)

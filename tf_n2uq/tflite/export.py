@@ -90,7 +90,7 @@ class IntegerNetwork:
         return _run_layer(step, tensors)
 
     def _integer_kernels(self) -> dict[str, IntegerKernel]:
-        """Kernels with the normalization behind them, and normalizations that stand alone."""
+        """Kernels with the normalization behind them; normalizations and averages as kernels."""
         kernels: dict[str, IntegerKernel] = {}
         needed = self._needed()
         for step in (step for step in self._order if step.name in needed):
@@ -105,6 +105,9 @@ class IntegerNetwork:
             elif kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
                 scale, _ = self._input_scale(step)
                 kernel = IntegerKernel.of_normalization(step.layer)
+            elif _averages_full_windows(step.layer):
+                scale, _ = self._input_scale(step)
+                kernel = IntegerKernel.of_average(step.layer)
             else:
                 continue
             kernels[step.name] = kernel.with_representable_bias(scale)
@@ -119,9 +122,16 @@ class IntegerNetwork:
         if table is not None:
             # Comparators add up steps of the scale that they compare in.
             return table.range.scale, table.step / table.range.scale
-        if kind_of(producer.layer) is Kind.FIXED_RANGE:
-            return 1 / 256.0, 1.0
         return self._ranges[producer.name].scale, 1.0
+
+
+def _averages_full_windows(layer: keras.layers.Layer) -> bool:
+    if type(layer) is not keras.layers.AveragePooling2D:
+        return False
+    sizes = zip(layer.input_shape[1:3], layer.pool_size, layer.strides, strict=True)
+    return layer.padding == 'valid' or all(
+        size % stride == 0 and window == stride for size, window, stride in sizes
+    )
 
 
 def _marker(inputs: tf.Tensor, alpha: float, table: LevelTable) -> tf.Tensor:
@@ -160,6 +170,8 @@ def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKe
         return _dense(inputs, kernel)
     if isinstance(layer, keras.layers.BatchNormalization):
         return _depthwise(inputs, kernel, strides=(1, 1), padding='VALID', dilations=(1, 1))
+    if isinstance(layer, keras.layers.AveragePooling2D):
+        return _depthwise(inputs, kernel, layer.strides, padding='VALID', dilations=(1, 1))
     window = {
         'strides': layer.strides,
         'padding': layer.padding.upper(),

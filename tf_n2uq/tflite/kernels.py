@@ -56,6 +56,17 @@ class IntegerKernel:
         kernel = cls(np.full((1, 1, len(slope)), 127), np.full(len(slope), 1 / 127.0), 0 * offset)
         return kernel.normalized(layer)
 
+    @classmethod
+    def of_average(cls, layer: keras.layers.AveragePooling2D) -> IntegerKernel:
+        """Reads an average over full windows as a depthwise kernel of 127 units, exactly.
+
+        XNNPACK averages floats only, and TFLite's own operator only in the scale of its input.
+        """
+        height, width = layer.pool_size
+        channels = layer.input_shape[-1]
+        unit = np.full(channels, 1 / (127.0 * height * width))
+        return cls(np.full((height, width, channels), 127), unit, np.zeros(channels))
+
     def normalized(self, layer: keras.layers.BatchNormalization) -> IntegerKernel:
         """Returns the kernel and bias that do the work of a batch normalization too."""
         slope, offset = affine_of(layer)

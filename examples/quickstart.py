@@ -1,0 +1,261 @@
+"""From a float network to a 2-bit integer TFLite file, on real images.
+
+Trains a small ResNet in float, quantizes it with N2UQ, calibrates, distils the float network into
+the quantized one, exports it and evaluates the file on the held-out test images, beside TFMOT's
+own 8-bit quantization of the same network. `make demo` runs this on scikit-learn's digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+from absl import app, flags, logging
+from threshold_plot import plot_thresholds
+
+import tf_n2uq
+from tf_n2uq.data import ImageData
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    'dataset', 'digits', 'digits, fashion_mnist, mnist, idx, or tfds:NAME for a TFDS data set.'
+)
+flags.DEFINE_string('data_dir', None, 'Folder of the data set, where it needs one.')
+flags.DEFINE_integer('bits', 2, 'Bit-width of kernels and inputs of the quantized layers.', 2, 8)
+flags.DEFINE_string('model', None, 'Network; by default resnet8 for digits, else resnet20.')
+flags.DEFINE_float('width', None, 'Factor on its filters; by default 1 for digits, else 0.5.')
+flags.DEFINE_integer(
+    'epochs', None, 'Epochs at low bits; by default 60 for digits, else 10.', lower_bound=1
+)
+flags.DEFINE_integer(
+    'float_epochs', None, 'Epochs in float; by default 40 for digits, else 6.', lower_bound=1
+)
+flags.DEFINE_integer('int8_epochs', 2, "Epochs of TFMOT's 8-bit training.", lower_bound=1)
+flags.DEFINE_integer('batch_size', None, 'By default 32 for digits, else 128.', lower_bound=1)
+flags.DEFINE_float('learning_rate', 2.5e-3, 'Start of the linear decay, float and low bits.')
+flags.DEFINE_integer('seed', 0, 'Seed of splits, weights and order.')
+flags.DEFINE_string('out', 'runs/demo', 'Folder for models, report, pictures and logs.')
+flags.DEFINE_bool('resume', False, 'Go on from the last checkpoint in --out, if there is one.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the flags left open, per data set."""
+
+    model: str
+    width: float
+    epochs: int
+    float_epochs: int
+    batch_size: int
+    augment: str | None
+
+
+_DIGITS = Settings('resnet8', 1.0, epochs=60, float_epochs=40, batch_size=32, augment='shift')
+_LARGER = Settings('resnet20', 0.5, epochs=10, float_epochs=6, batch_size=128, augment='shift_flip')
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One row of the table."""
+
+    name: str
+    keras_accuracy: float
+    tflite: tf_n2uq.tflite.Evaluation
+    content: bytes
+
+
+def settings_from_flags() -> Settings:
+    """Returns the defaults of the data set with the flags that were given."""
+    defaults = _DIGITS if FLAGS.dataset == 'digits' else _LARGER
+    names = ('model', 'width', 'epochs', 'float_epochs', 'batch_size')
+    given = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    return dataclasses.replace(defaults, **given)
+
+
+class Quickstart:
+    """The steps, in order; each writes what it makes into the results folder."""
+
+    def __init__(self, data: ImageData, settings: Settings, out: Path) -> None:
+        self.data = data
+        self.settings = settings
+        self.out = out
+        self.train = data.train.dataset(
+            settings.batch_size, shuffle=True, seed=FLAGS.seed, augment=settings.augment
+        )
+        self.validation = data.validation.dataset(settings.batch_size)
+        self.test = data.test.dataset(settings.batch_size)
+
+    def fit(self, model: keras.Model, name: str, epochs: int) -> None:
+        """Trains `model` in the folder `name`; `model` then holds its best epoch."""
+        run_dir = self.out / name
+        resume = FLAGS.resume and (run_dir / 'metrics.jsonl').exists()
+        print(f'\n=== {name}: {epochs} epochs', flush=True)
+        tf_n2uq.training.fit(
+            model,
+            self.train,
+            self.validation,
+            epochs=epochs,
+            run_dir=run_dir,
+            resume=resume,
+            best='best.weights.h5',
+            callbacks=self.tensorboard(model, run_dir),
+            verbose=2 if FLAGS.dataset == 'digits' else 1,
+        )
+        model.load_weights(run_dir / 'best.weights.h5')
+
+    def tensorboard(self, model: keras.Model, run_dir: Path) -> list[keras.callbacks.Callback]:
+        """Loss and accuracy for TensorBoard; of a quantized student, its quantizers too."""
+        if not isinstance(model, tf_n2uq.training.Distillation):
+            return [keras.callbacks.TensorBoard(run_dir / 'tensorboard')]
+        images, _ = next(iter(self.validation))
+        return tf_n2uq.training.tensorboard_callbacks(run_dir / 'tensorboard', images)
+
+    def optimizer(self, epochs: int, factor: float = 1.0) -> keras.optimizers.Optimizer:
+        """Adam with linear decay to zero, thresholds and scales at a tenth."""
+        steps = epochs * -(-self.data.train.examples // self.settings.batch_size)
+        rate = tf_n2uq.training.linear_decay(factor * FLAGS.learning_rate, steps)
+        return tf_n2uq.training.N2UQAdam(rate)
+
+    def compile(self, model: keras.Model, epochs: int, factor: float = 1.0) -> None:
+        """Prepares training on labels."""
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(self.optimizer(epochs, factor), loss=loss, metrics=['accuracy'])
+
+    def train_float(self) -> keras.Model:
+        """Trains the float network."""
+        model = tf_n2uq.models.build(
+            self.settings.model,
+            input_shape=self.data.image_shape,
+            classes=self.data.classes,
+            width=self.settings.width,
+        )
+        self.compile(model, self.settings.float_epochs)
+        self.fit(model, 'float', self.settings.float_epochs)
+        return model
+
+    def train_int8(self, float_model: keras.Model) -> keras.Model:
+        """Quantizes with TFMOT's default 8-bit scheme and fine-tunes."""
+        model = tfmot.quantization.keras.quantize_model(float_model)
+        self.compile(model, FLAGS.int8_epochs, factor=0.1)
+        self.fit(model, 'int8', FLAGS.int8_epochs)
+        return model
+
+    def train_n2uq(self, float_model: keras.Model) -> keras.Model:
+        """Quantizes with N2UQ, calibrates, and distils the float network into it."""
+        annotated = tfmot.quantization.keras.quantize_annotate_model(float_model)
+        scheme = tf_n2uq.N2UQScheme(bits=FLAGS.bits)
+        model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+        tf_n2uq.calibrate(model, self.data.train.dataset(self.settings.batch_size).take(32))
+        trainer = tf_n2uq.training.Distillation(model, float_model)
+        trainer.compile(self.optimizer(self.settings.epochs))
+        self.fit(trainer, 'n2uq', self.settings.epochs)
+        return model
+
+    def result(self, name: str, stem: str, model: keras.Model, content: bytes) -> Result:
+        """Saves a model and its file and evaluates both on the test images."""
+        save_model(model, self.out / f'{stem}.keras' if stem != 'int8' else self.out / 'int8.h5')
+        write_atomically(self.out / f'{stem}.tflite', content)
+        evaluation = tf_n2uq.tflite.evaluate(content, self.test, reference=model)
+        return Result(name, keras_accuracy(model, self.test), evaluation, content)
+
+
+def keras_accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
+    """Returns the fraction of images for which the largest logit is the label's."""
+    metric = keras.metrics.SparseCategoricalAccuracy()
+    for images, labels in dataset:
+        metric.update_state(labels, model(images, training=False))
+    return float(metric.result())
+
+
+def float_to_tflite(model: keras.Model) -> bytes:
+    """Converts without quantization."""
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def int8_to_tflite(model: keras.Model) -> bytes:
+    """Converts a TFMOT-quantized model as TFMOT's guide says."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter.convert()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name first."""
+    temporary = path.with_name(path.name + '.tmp')
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a Keras model under a temporary name first."""
+    temporary = path.with_name(f'tmp-{path.name}')
+    model.save(temporary)
+    temporary.replace(path)
+
+
+def print_table(results: list[Result]) -> None:
+    """Prints the rows under each other."""
+    print(f'\n{"":<12}{"Keras":>9}{"TFLite":>9}{"agreement":>11}{"file size":>13}')
+    for row in results:
+        print(
+            f'{row.name:<12}{row.keras_accuracy:>8.2%} {row.tflite.accuracy:>8.2%} '
+            f'{row.tflite.agreement:>10.2%} {len(row.content):>12,}'
+        )
+    print(f'accuracy and agreement on {results[0].tflite.examples} test images, bytes\n')
+
+
+def report(data: ImageData, results: dict[str, Result]) -> dict[str, object]:
+    """Returns the figures of the run."""
+    return {
+        'dataset': data.name,
+        'bits': FLAGS.bits,
+        'test_examples': data.test.examples,
+        'float_accuracy': results['float'].keras_accuracy,
+        'int8_accuracy': results['int8'].keras_accuracy,
+        'qat_accuracy': results['n2uq'].keras_accuracy,
+        'tflite_accuracy': results['n2uq'].tflite.accuracy,
+        'agreement': results['n2uq'].tflite.agreement,
+        'float_tflite_bytes': len(results['float'].content),
+        'int8_tflite_bytes': len(results['int8'].content),
+        'n2uq_tflite_bytes': len(results['n2uq'].content),
+        'int8_kernel_bytes': tf_n2uq.tflite.inspect(results['int8'].content).kernel_bytes,
+        'n2uq_kernel_bytes': tf_n2uq.tflite.inspect(results['n2uq'].content).kernel_bytes,
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Runs all steps."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unknown arguments: {" ".join(argv[1:])}')
+    keras.utils.set_random_seed(FLAGS.seed)
+    data = tf_n2uq.data.load(FLAGS.dataset, data_dir=FLAGS.data_dir, seed=FLAGS.seed)
+    out = Path(FLAGS.out)
+    steps = Quickstart(data, settings_from_flags(), out)
+    float_model = steps.train_float()
+    int8_model = steps.train_int8(float_model)
+    n2uq_model = steps.train_n2uq(float_model)
+    results = {
+        'float': steps.result('float', 'float', float_model, float_to_tflite(float_model)),
+        'int8': steps.result('8-bit TFMOT', 'int8', int8_model, int8_to_tflite(int8_model)),
+        'n2uq': steps.result(
+            f'{FLAGS.bits}-bit N2UQ', 'n2uq', n2uq_model, tf_n2uq.tflite.convert(n2uq_model)
+        ),
+    }
+    print(tf_n2uq.tflite.inspect(results['n2uq'].content))
+    images, _ = next(iter(steps.validation))
+    plot_thresholds(n2uq_model, images, out / 'thresholds.png')
+    figures = json.dumps(report(data, results), indent=2)
+    write_atomically(out / 'report.json', (figures + '\n').encode())
+    print_table(list(results.values()))
+    print(f'Written to {out}{os.sep}: report.json, thresholds.png, models and TensorBoard logs.')
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
