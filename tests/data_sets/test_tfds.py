@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from tf_n2uq import data
-
-tfds = pytest.importorskip('tensorflow_datasets')
 
 SPLITS = {
     'plain': ('train', 'test'),

@@ -13,9 +13,11 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
+
+_File = IO[bytes] | gzip.GzipFile
 
 _UNSIGNED_BYTE = 0x08
 _MAX_BYTES = 4 * 1024**3
@@ -107,7 +109,7 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _read(path: Path, file: BinaryIO, dimensions: int, file_bytes: int | None) -> np.ndarray:
+def _read(path: Path, file: _File, dimensions: int, file_bytes: int | None) -> np.ndarray:
     """Reads header and values; `file_bytes` is the size on disk where that is the content's."""
     shape = _read_header(path, file, dimensions)
     expected = math.prod(shape)
@@ -137,7 +139,7 @@ def _read(path: Path, file: BinaryIO, dimensions: int, file_bytes: int | None) -
     return array
 
 
-def _read_header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]:
+def _read_header(path: Path, file: _File, dimensions: int) -> tuple[int, ...]:
     magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
     found = file.read(4)
     if found != magic:
@@ -159,7 +161,7 @@ def _read_header(path: Path, file: BinaryIO, dimensions: int) -> tuple[int, ...]
     return shape
 
 
-def _read_up_to(file: BinaryIO, count: int) -> bytearray:
+def _read_up_to(file: _File, count: int) -> bytearray:
     """Reads at most `count` bytes, in pieces: what a header promises is not allocated at once."""
     values = bytearray()
     while len(values) < count:

@@ -165,7 +165,8 @@ def _check_image_size(
         return None
     if len(image_size) != 2 or not all(isinstance(n, int) and n > 0 for n in image_size):
         raise ValueError(f'image_size: expected two positive integers, got {image_size!r}.')
-    return None if tuple(image_size) == size else tuple(image_size)
+    height, width = image_size
+    return None if (height, width) == size else (height, width)
 
 
 def _choose_splits(builder: Any) -> tuple[str, str, str]:
