@@ -1,0 +1,98 @@
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from tests.tflite.graphs import ALL_INT8, staircase
+from tf_n2uq.tflite.comparators import plan_comparators
+
+
+def evaluate(plan):
+    q = ALL_INT8.reshape(256, *(1,) * len(plan.channel_shape))
+    return plan.evaluate(q)
+
+
+@hypothesis.given(
+    hnp.arrays(
+        np.int32,
+        hnp.array_shapes(min_dims=1, max_dims=3, max_side=3).map(lambda shape: (256, *shape)),
+        elements=st.integers(0, 3),
+        fill=st.integers(0, 3),
+    ),
+    st.integers(-9, 9),
+)
+@hypothesis.settings(deadline=None, max_examples=60)
+def test_any_small_table_is_a_sum_of_comparators(table, offset):
+    # Few values that jump about need more comparators at once than an int8 sum counts.
+    table = np.sort(table, axis=0) + offset
+    plan = plan_comparators(table)
+    np.testing.assert_array_equal(evaluate(plan), table)
+
+
+@hypothesis.given(st.data())
+@hypothesis.settings(deadline=None, max_examples=100)
+def test_a_few_steps_up_and_down_anywhere_are_a_sum_of_comparators(data):
+    steps = data.draw(
+        st.lists(st.tuples(st.integers(0, 255), st.integers(-4, 4)), min_size=0, max_size=12)
+    )
+    table = np.zeros((256, 2), np.int32)
+    for row, height in steps:
+        table[row:, 0] += height
+    plan = plan_comparators(table)
+    np.testing.assert_array_equal(evaluate(plan), table)
+
+
+@pytest.mark.parametrize('levels', [1, 3, 7, 15, 31, 63, 127])
+@pytest.mark.parametrize('kind', ['monotone', 'slopes', 'shared'])
+def test_thresholds_of_every_bit_width_are_exact(levels, kind):
+    table = staircase(np.random.default_rng(levels), levels, (6,), kind)
+    np.testing.assert_array_equal(evaluate(plan_comparators(table)), table)
+
+
+def test_a_plan_has_as_many_comparators_as_its_busiest_channel_steps():
+    table = np.zeros((256, 3), np.int32)
+    table[100:, 0] += 1
+    table[200:, 0] += 2  # three up, of which two at once
+    table[:50, 1] += 2  # two down
+    plan = plan_comparators(table)
+    assert (len(plan.rising), len(plan.falling)) == (3, 2)
+    assert plan.base is None
+    assert plan.comparators == 5
+    np.testing.assert_array_equal(plan.rising[0], np.int8([-29, 127, 127]))
+    np.testing.assert_array_equal(plan.falling[0], np.int8([-128, -78, -128]))
+
+
+def test_equal_thresholds_of_all_channels_become_one():
+    table = staircase(np.random.default_rng(0), 3, (4, 4, 8), 'shared')
+    assert {threshold.shape for threshold in plan_comparators(table).rising} == {(1,)}
+
+
+def test_a_constant_needs_a_base_and_no_comparator():
+    plan = plan_comparators(np.full((256, 4), 3))
+    assert plan.comparators == 0
+    np.testing.assert_array_equal(plan.base, np.int8([3]))
+    assert plan_comparators(np.zeros((256, 4), int)).base is None
+
+
+def test_a_table_without_channel_axis_is_one_function_for_all():
+    table = np.arange(256) // 64
+    plan = plan_comparators(table)
+    assert plan.channel_shape == (1,)
+    np.testing.assert_array_equal(evaluate(plan)[:, 0], table)
+
+
+@pytest.mark.parametrize(
+    ('table', 'error', 'message'),
+    [
+        (np.zeros((255, 3), int), ValueError, r'\[256, \*channel_shape\].*got \(255, 3\)'),
+        (np.zeros((256, 0), int), ValueError, 'at least one channel'),
+        (np.zeros((), int), ValueError, r'got \(\)'),
+        (np.zeros((256, 3)), TypeError, 'integer levels, got dtype float64'),
+        (np.full((256, 1), 128), ValueError, 'levels in -128..127.*got 128..128'),
+        (np.arange(-128, 128)[:, None], ValueError, 'at most 127 comparators.*got 255'),
+    ],
+)
+def test_what_no_int8_sum_can_hold_is_refused(table, error, message):
+    with pytest.raises(error, match=message):
+        plan_comparators(table)

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, lower, marked, staircase
+from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.comparators import plan_comparators
+from tf_n2uq.tflite.inspection import inspect
+
+CHANNELS = 4
+
+
+def grid(shape, levels=(-3.0, -1.0, 1.0, 3.0)):
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.01, 0.05, shape[-1]).astype(np.float32)
+    return kernel_fake_quant(rng.choice(levels, shape).astype(np.float32) * scale, scale)
+
+
+def network(x):
+    """8-bit convolution, 2-bit block behind 3 comparators with a residual, 2-bit dense behind 7."""
+    x = fake_quant(x, 0.02)
+    x = fake_quant(
+        tf.nn.conv2d(x, grid((3, 3, 3, CHANNELS), (-127.0, 5.0, 127.0)), 1, 'SAME'), 0.05
+    )
+    levels = marked(x, 0, 0.05)
+    y = fake_quant(tf.nn.conv2d(levels, grid((3, 3, CHANNELS, CHANNELS)), 2, 'SAME'), 0.05)
+    depthwise = tf.reshape(grid((3, 3, CHANNELS)), (3, 3, CHANNELS, 1))
+    y = fake_quant(tf.nn.depthwise_conv2d(y, depthwise, [1, 1, 1, 1], 'SAME'), 0.05)
+    x = fake_quant(x[:, ::2, ::2] + y, 0.05)
+    levels = marked(fake_quant(tf.reduce_mean(x, [1, 2]), 0.02), 1, 0.02)
+    x = tf.nn.conv2d(tf.reshape(levels, [1, 1, 1, CHANNELS]), grid((1, 1, CHANNELS, 10)), 1, 'SAME')
+    return fake_quant(tf.reshape(x, [1, 10]), 0.01)
+
+
+@pytest.fixture(scope='module')
+def content():
+    rng = np.random.default_rng(0)
+    plans = [plan_comparators(staircase(rng, levels, (CHANNELS,))) for levels in (3, 7)]
+    return lower(convert(network, [1, 8, 8, 3], tf.float32), plans)
+
+
+def test_layers_are_reported_with_bits_bytes_and_comparators(content):
+    layers = inspect(content).layers
+    assert [
+        (
+            layer.operator,
+            layer.kernel_type,
+            layer.kernel_bits,
+            layer.kernel_bytes,
+            layer.comparators,
+        )
+        for layer in layers
+    ] == [
+        ('CONV_2D', 'INT8', 8, 27 * CHANNELS, 0),
+        ('FULLY_CONNECTED', 'INT4', 4, 9 * CHANNELS * CHANNELS // 2, 3),
+        ('DEPTHWISE_CONV_2D', 'INT8', 8, 9 * CHANNELS, 0),
+        ('FULLY_CONNECTED', 'INT4', 4, CHANNELS * 10 // 2, 7),
+    ]
+    assert {layer.scales for layer in layers} == {'per channel'}
+
+
+def test_the_whole_file_is_reported(content):
+    report = inspect(content)
+    assert report.file_bytes == len(content)
+    assert report.kernel_bytes == 108 + 72 + 36 + 20
+    assert report.comparators == 10
+    assert report.constant_bytes['INT4'] == 72 + 20
+    assert report.operators['SUB'] == 10
+    assert report.operators['FULLY_CONNECTED'] == 2
+    assert sum(report.operators.values()) == report.delegation.operators
+    assert report.integer_only
+    assert report.violations == ()
+    assert (report.inputs[0].type, report.inputs[0].shape) == ('FLOAT32', (1, 8, 8, 3))
+    assert (report.outputs[0].type, report.outputs[0].shape) == ('FLOAT32', (1, 10))
+
+
+def test_the_table_shows_what_the_report_holds(content):
+    shown = str(inspect(content))
+    assert 'INT4' in shown
+    assert '4×36' in shown
+    assert 'integer-only   yes' in shown
+    assert 'kernels 236' in shown
+    assert max(map(len, shown.splitlines())) < 140
+
+
+def test_a_quantized_interface_is_shown_with_its_scale():
+    report = inspect(convert(lambda x: fake_quant(tf.nn.relu(fake_quant(x, 0.02)), 0.02), [1, 4]))
+    assert report.inputs[0].scale == pytest.approx(0.02)
+    assert 'INT8 [1, 4], scale 0.02, zero 0' in str(report)
+
+
+def test_a_float_file_is_not_integer_only():
+    report = inspect(convert(lambda x: tf.sin(x), [1, 4], tf.float32))
+    assert not report.integer_only
+    assert 'integer-only   no' in str(report)
+    assert report.layers == ()
+
+
+def test_a_residual_sum_is_not_taken_for_comparators():
+    def residual(x):
+        x = fake_quant(x, 0.02)
+        x = fake_quant(x + fake_quant(tf.nn.relu(x), 0.02), 0.02)
+        return fake_quant(tf.nn.conv2d(x, grid((3, 3, 3, 4)), 1, 'SAME'), 0.02)
+
+    assert inspect(convert(residual, [1, 8, 8, 3])).layers[0].comparators == 0
+
+
+@pytest.mark.parametrize('junk', [b'', b'hello world, hello', bytes(100)])
+def test_other_files_are_refused(junk):
+    with pytest.raises(ValueError, match='must be a TFLite file'):
+        inspect(junk)
+
+
+def test_forged_files_end_in_an_error_or_a_report(content):
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(12):
+        forged = bytearray(content)
+        for place in rng.integers(0, len(forged), 20):
+            forged[place] ^= 1 << rng.integers(0, 8)
+        try:
+            str(inspect(bytes(forged)))
+            outcomes.add('report')
+        except ValueError:
+            outcomes.add('error')
+    assert 'error' in outcomes
+
+
+def test_an_operator_without_operands_is_survived(content):
+    model = flatbuffer.read(content)
+    for operator in flatbuffer.main_graph(model).operators:
+        operator.inputs = operator.inputs[:1]
+    with pytest.raises(ValueError, match='the interpreter can prepare'):
+        inspect(flatbuffer.write(model))

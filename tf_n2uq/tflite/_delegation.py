@@ -1,0 +1,46 @@
+"""Run as a script: reads a TFLite file from standard input, prints what XNNPACK takes of it.
+
+It imports nothing of this package, so that it starts without TensorFlow where LiteRT is installed.
+"""
+
+import json
+import sys
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    from tensorflow.lite.python.interpreter import Interpreter
+
+
+def count(content: bytes) -> dict[str, int]:
+    """Counts partitions, operators inside of them, and operators of a file."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    # The file's operators are followed by one DELEGATE per partition, which has the partition's
+    # inputs and outputs.
+    nodes = interpreter._get_ops_details()
+    partitions = [node for node in nodes if node['op_name'] == 'DELEGATE']
+    makers = {}
+    for node in nodes:
+        if node['op_name'] != 'DELEGATE':
+            makers.update({int(tensor): node for tensor in node['outputs']})
+    inside: set[int] = set()
+    for partition in partitions:
+        ends = {int(tensor) for tensor in partition['inputs']}
+        pending = [int(tensor) for tensor in partition['outputs']]
+        while pending:
+            tensor = pending.pop()
+            node = makers.get(tensor)
+            if tensor in ends or node is None or node['index'] in inside:
+                continue
+            inside.add(node['index'])
+            pending.extend(int(source) for source in node['inputs'])
+    return {
+        'partitions': len(partitions),
+        'delegated': len(inside),
+        'operators': len(nodes) - len(partitions),
+    }
+
+
+if __name__ == '__main__':
+    print(json.dumps(count(sys.stdin.buffer.read())))

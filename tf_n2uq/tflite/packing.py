@@ -1,0 +1,107 @@
+"""Kernels of two to four bits, stored as INT4: two values per byte."""
+
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq.tflite import flatbuffer
+
+# Operator -> the version of it that takes INT4 kernels. XNNPACK takes only those of
+# FULLY_CONNECTED, and CONV_2D's where `unroll_convolutions` has made them such. DEPTHWISE_CONV_2D
+# would take them too, five times slower than int8.
+_PACKED_VERSIONS = {
+    'CONV_2D': (schema.BuiltinOperator.CONV_2D, 7),
+    'FULLY_CONNECTED': (schema.BuiltinOperator.FULLY_CONNECTED, 10),
+}
+_LOWEST, _HIGHEST = -8, 7
+
+
+def pack_int4(model: Any) -> Any:
+    """Stores every kernel of CONV_2D and FULLY_CONNECTED whose integers fit four bits as INT4.
+
+    A kernel that other operators or other operands read too stays int8.
+
+    Args:
+        model: A `ModelT`, changed in place.
+
+    Returns:
+        `model`.
+    """
+    graph = flatbuffer.main_graph(model)
+    readers = flatbuffer.consumers(graph)
+    packed: dict[int, int] = {}
+    for operator in graph.operators:
+        name = flatbuffer.operator_name(model, operator)
+        if name not in _PACKED_VERSIONS:
+            continue
+        index = int(operator.inputs[1])
+        kernel = graph.tensors[index]
+        if fits_four_bits(model, graph, index, readers):
+            if kernel.buffer not in packed:
+                values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
+                packed[kernel.buffer] = flatbuffer.add_buffer(model, pack_nibbles(values))
+            kernel.buffer = packed[kernel.buffer]
+            kernel.type = schema.TensorType.INT4
+        if flatbuffer.type_name(kernel) == 'INT4':
+            operator.opcodeIndex = flatbuffer.opcode_index(model, *_PACKED_VERSIONS[name])
+    flatbuffer.drop_unused(model)
+    return model
+
+
+def pack_nibbles(values: np.ndarray) -> np.ndarray:
+    """Packs integers two per byte, the first one in the low half.
+
+    Args:
+        values: Integers in -8..7, of any shape, in the order in which they are stored.
+
+    Returns:
+        uint8 array of shape [ceil(size / 2)]; the high half of an odd last byte is 0.
+
+    Raises:
+        ValueError: A value does not fit.
+    """
+    flat = np.asarray(values).reshape(-1)
+    if flat.size and (flat.min() < _LOWEST or flat.max() > _HIGHEST):
+        raise ValueError(
+            f'`values` must lie in {_LOWEST}..{_HIGHEST}, got {flat.min()}..{flat.max()}.'
+        )
+    nibbles = np.zeros((flat.size + 1) // 2 * 2, np.uint8)
+    nibbles[: flat.size] = flat.astype(np.int8).view(np.uint8) & 0x0F
+    return nibbles[0::2] | (nibbles[1::2] << 4)
+
+
+def unpack_nibbles(packed: np.ndarray, size: int) -> np.ndarray:
+    """The first `size` int8 values of what `pack_nibbles` packed."""
+    packed = np.asarray(packed, np.uint8)
+    nibbles = np.stack([packed & 0x0F, packed >> 4], axis=-1).reshape(-1)[:size].view(np.int8)
+    # Four bits' sign, brought to eight.
+    return np.where(nibbles > _HIGHEST, nibbles - 16, nibbles).astype(np.int8)
+
+
+def fits_four_bits(model: Any, graph: Any, index: int, readers: dict[int, list[Any]]) -> bool:
+    """Whether a tensor is an int8 kernel that could be stored as INT4.
+
+    Args:
+        model: A `ModelT`.
+        graph: The subgraph of the tensor.
+        index: The tensor's index.
+        readers: What `flatbuffer.consumers` says of the subgraph.
+
+    Returns:
+        Whether it is a constant in -8..7 with zero point 0 that CONV_2D or FULLY_CONNECTED read as
+        their kernel, and nothing else reads.
+    """
+    kernel = graph.tensors[index]
+    if flatbuffer.type_name(kernel) != 'INT8' or not flatbuffer.is_constant(model, kernel):
+        return False
+    for reader in readers[index]:
+        as_kernel = list(reader.inputs).count(index) == 1 and int(reader.inputs[1]) == index
+        if not as_kernel or flatbuffer.operator_name(model, reader) not in _PACKED_VERSIONS:
+            return False
+    if index in graph.outputs or kernel.sparsity is not None:
+        return False
+    if kernel.quantization is None or np.any(kernel.quantization.zeroPoint):
+        return False
+    values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
+    return bool(values.min() >= _LOWEST and values.max() <= _HIGHEST)
