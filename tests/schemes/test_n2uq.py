@@ -165,9 +165,34 @@ def test_the_config_works_under_tfmots_own_scheme():
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_config_of_tfmots_own_is_left_to_tfmot():
-    configs = tfmot.quantization.keras.default_8bit.default_8bit_quantize_configs
-    config = configs.Default8BitOutputQuantizeConfig()
+@keras.saving.register_keras_serializable(package='tests')
+class _OutputConfig(tfmot.quantization.keras.QuantizeConfig):
+    def get_weights_and_quantizers(self, layer):
+        return []
+
+    def get_activations_and_quantizers(self, layer):
+        return []
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        pass
+
+    def set_quantize_activations(self, layer, quantize_activations):
+        pass
+
+    def get_output_quantizers(self, layer):
+        return [RangeQuantizer(8)]
+
+    def get_config(self):
+        return {}
+
+
+@keras.saving.register_keras_serializable(package='tests')
+def wave(inputs):
+    return tf.sin(inputs)
+
+
+def test_a_config_of_somebody_elses_is_left_to_tfmot():
+    config = _OutputConfig()
     image = keras.Input((4, 4, 1))
     x = quantize_annotate_layer(keras.layers.Conv2D(2, 1), config)(image)
     x = quantize_annotate_layer(keras.layers.Conv2D(2, 1, name='ours'))(x)
@@ -235,11 +260,11 @@ def test_an_unknown_layer_is_named_with_the_way_out():
 def test_an_unknown_activation_is_named():
     model = keras.Sequential(
         [
-            keras.layers.Conv2D(4, 3, name='odd', activation=tf.sin, input_shape=(8, 8, 1)),
+            keras.layers.Conv2D(4, 3, name='odd', activation=wave, input_shape=(8, 8, 1)),
             keras.layers.Conv2D(4, 3),
         ]
     )
-    with pytest.raises(ValueError, match=r"'odd' has the activation 'sin'"):
+    with pytest.raises(ValueError, match=r"'odd' has the activation 'wave'"):
         quantize(model, bits=2)
 
 

@@ -31,9 +31,19 @@ def kernel_fake_quant(kernel: np.ndarray, scale: np.ndarray) -> tf.Tensor:
     )
 
 
-def marked(x: tf.Tensor, index: int, scale: float, zero_point: int = 0) -> tf.Tensor:
+def marked(
+    x: tf.Tensor,
+    index: int,
+    scale: float,
+    zero_point: int = 0,
+    plan: ComparatorPlan | None = None,
+) -> tf.Tensor:
+    """A marker for `plan`, or one that nothing will take the place of."""
     x = fake_quant(x, scale, zero_point)
-    return fake_quant(tf.raw_ops.LeakyRelu(features=x, alpha=marker_alpha(index)), scale)
+    x = tf.raw_ops.LeakyRelu(features=x, alpha=marker_alpha(index))
+    if plan is None:
+        return fake_quant(x, scale)
+    return fake_quant(x, scale / plan.stretch, plan.zero_point)
 
 
 def convert(

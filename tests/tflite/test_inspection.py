@@ -16,27 +16,31 @@ def grid(shape, levels=(-3.0, -1.0, 1.0, 3.0)):
     return kernel_fake_quant(rng.choice(levels, shape).astype(np.float32) * scale, scale)
 
 
+PLANS = [
+    plan_comparators(staircase(np.random.default_rng(levels), levels, (CHANNELS,)))
+    for levels in (3, 7)
+]
+
+
 def network(x):
     """8-bit convolution, 2-bit block behind 3 comparators with a residual, 2-bit dense behind 7."""
     x = fake_quant(x, 0.02)
     x = fake_quant(
         tf.nn.conv2d(x, grid((3, 3, 3, CHANNELS), (-127.0, 5.0, 127.0)), 1, 'SAME'), 0.05
     )
-    levels = marked(x, 0, 0.05)
+    levels = marked(x, 0, 0.05, plan=PLANS[0])
     y = fake_quant(tf.nn.conv2d(levels, grid((3, 3, CHANNELS, CHANNELS)), 2, 'SAME'), 0.05)
     depthwise = tf.reshape(grid((3, 3, CHANNELS)), (3, 3, CHANNELS, 1))
     y = fake_quant(tf.nn.depthwise_conv2d(y, depthwise, [1, 1, 1, 1], 'SAME'), 0.05)
     x = fake_quant(x[:, ::2, ::2] + y, 0.05)
-    levels = marked(fake_quant(tf.reduce_mean(x, [1, 2]), 0.02), 1, 0.02)
+    levels = marked(fake_quant(tf.reduce_mean(x, [1, 2]), 0.02), 1, 0.02, plan=PLANS[1])
     x = tf.nn.conv2d(tf.reshape(levels, [1, 1, 1, CHANNELS]), grid((1, 1, CHANNELS, 10)), 1, 'SAME')
     return fake_quant(tf.reshape(x, [1, 10]), 0.01)
 
 
 @pytest.fixture(scope='module')
 def content():
-    rng = np.random.default_rng(0)
-    plans = [plan_comparators(staircase(rng, levels, (CHANNELS,))) for levels in (3, 7)]
-    return lower(convert(network, [1, 8, 8, 3], tf.float32), plans)
+    return lower(convert(network, [1, 8, 8, 3], tf.float32), PLANS)
 
 
 def test_layers_are_reported_with_bits_bytes_and_comparators(content):

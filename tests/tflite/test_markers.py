@@ -28,7 +28,7 @@ def check_every_input(table, scale, zero_point, rank=4):
     else:
         # 256 pixels, one per input value; or the values one by one where every pixel has its own.
         shape = [1, 16, 16, CHANNELS] if table.ndim == 2 else [1, *table.shape[1:]]
-    content = lower(convert(lambda x: marked(x, 0, scale, zero_point), shape), [plan])
+    content = lower(convert(lambda x: marked(x, 0, scale, zero_point, plan), shape), [plan])
     check_integer_only(flatbuffer.read(content))
     assert set(operators(content)) == {'ADD', 'SUB'}
     for reference in (False, True):
@@ -38,7 +38,7 @@ def check_every_input(table, scale, zero_point, rank=4):
         else:
             batch = [run(content, np.full(shape, q, np.int8), reference)[0] for q in ALL_INT8]
             levels = np.stack(batch)
-        np.testing.assert_array_equal(levels, table)
+        np.testing.assert_array_equal(levels, plan.zero_point + plan.stretch * table)
     return content
 
 
@@ -86,23 +86,28 @@ def test_all_of_a_files_comparators_are_one_xnnpack_partition():
     assert delegation.coverage == 1.0
 
 
-def two_markers(x):
-    x = fake_quant(x, 0.02)
-    return fake_quant(marked(x, 0, 0.02) + marked(x, 1, 0.02), 0.02)
+def two_markers(plans):
+    def function(x):
+        x = fake_quant(x, 0.02)
+        levels = [marked(x, index, 0.02, plan=plan) for index, plan in enumerate(plans)]
+        return fake_quant(levels[0] + levels[1], 0.02)
+
+    return function
 
 
 def test_two_quantizers_of_one_tensor_keep_their_own_thresholds():
     rng = np.random.default_rng(0)
     tables = [staircase(rng, 3, (CHANNELS,)) for _ in range(2)]
     shape = [1, 16, 16, CHANNELS]
-    content = lower(convert(two_markers, shape), [plan_comparators(table) for table in tables])
+    plans = [plan_comparators(table) for table in tables]
+    content = lower(convert(two_markers(plans), shape), plans)
     x = np.broadcast_to(ALL_INT8.reshape(1, 16, 16, 1), shape)
     np.testing.assert_array_equal(run(content, x).reshape(256, CHANNELS), sum(tables))
 
 
 def test_nothing_unused_stays_in_the_file():
     plans = [plan_comparators(staircase(np.random.default_rng(0), 3, (CHANNELS,)))] * 2
-    content = lower(convert(two_markers, [1, 4, 4, CHANNELS]), plans)
+    content = lower(convert(two_markers(plans), [1, 4, 4, CHANNELS]), plans)
     model = flatbuffer.read(content)
     graph = flatbuffer.main_graph(model)
     assert {operator.opcodeIndex for operator in graph.operators} == set(
@@ -117,7 +122,7 @@ def test_nothing_unused_stays_in_the_file():
 
 def test_operators_come_after_what_they_read():
     plans = [plan_comparators(staircase(np.random.default_rng(0), 7, (CHANNELS,), 'slopes'))] * 2
-    model = flatbuffer.read(lower(convert(two_markers, [1, 4, 4, CHANNELS]), plans))
+    model = flatbuffer.read(lower(convert(two_markers(plans), [1, 4, 4, CHANNELS]), plans))
     graph = flatbuffer.main_graph(model)
     known = {int(index) for index in graph.inputs}
     known |= {
@@ -146,31 +151,31 @@ def test_a_leaky_relu_of_the_user_stays():
     assert operators(lower(convert(leaky, [1, 4, 4, 2]), [])) == ['LEAKY_RELU']
 
 
-def marker_model(shape=(1, 4, 4, CHANNELS)):
-    return flatbuffer.read(convert(lambda x: marked(x, 0, 0.02), list(shape)))
+def marker_model(plan):
+    return flatbuffer.read(convert(lambda x: marked(x, 0, 0.02, plan=plan), [1, 4, 4, CHANNELS]))
 
 
 def test_plans_and_markers_must_match_one_to_one():
     plan = plan_comparators(np.zeros((256, CHANNELS), int))
     with pytest.raises(ValueError, match='has marker 0, but `plans` has 0 entries'):
-        replace_markers(marker_model(), [])
+        replace_markers(marker_model(plan), [])
     with pytest.raises(ValueError, match=r'Each of the 2 `plans`.*markers \[0\]'):
-        replace_markers(marker_model(), [plan, plan])
+        replace_markers(marker_model(plan), [plan, plan])
 
 
 def test_a_plan_for_other_channels_is_refused():
+    plan = plan_comparators(staircase(np.random.default_rng(0), 3, (3,)))
     with pytest.raises(ValueError, match=r'of shape \(1, 4, 4, 5\).*channel shape is \(3,\)'):
-        replace_markers(
-            marker_model(), [plan_comparators(staircase(np.random.default_rng(0), 3, (3,)))]
-        )
+        replace_markers(marker_model(plan), [plan])
 
 
 def test_a_marker_with_another_scale_behind_it_is_refused():
-    model = marker_model()
+    plan = plan_comparators(np.zeros((256, CHANNELS), int))
+    model = marker_model(plan)
     output = flatbuffer.main_graph(model).outputs[0]
     flatbuffer.main_graph(model).tensors[output].quantization.scale = np.float32([0.03])
-    with pytest.raises(ValueError, match='must write with the scale of its input'):
-        replace_markers(model, [plan_comparators(np.zeros((256, CHANNELS), int))])
+    with pytest.raises(ValueError, match='must write with the scale'):
+        replace_markers(model, [plan])
 
 
 def test_a_marker_on_a_float_tensor_is_refused():

@@ -25,6 +25,7 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
     Attributes:
         layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`).
         quantize_config: the TFMOT `QuantizeConfig` that names kernels and quantizers.
+        kernel_quantizers: per kernel, its attribute, its quantizer, and the quantizer's variables.
     """
 
     trainable = keras.layers.Layer.trainable
@@ -49,12 +50,12 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         # Kernels are read in float32 here, also under mixed precision: the wrapped layer casts.
         kwargs.setdefault('dtype', 'float32')
         super().__init__(layer, quantize_config, autocast=False, **kwargs)
-        self._kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
+        self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
 
     def build(self, input_shape: Any) -> None:
         keras.layers.Wrapper.build(self, input_shape)
         pairs = self.quantize_config.get_weights_and_quantizers(self.layer)
-        self._kernel_quantizers = [
+        self.kernel_quantizers = [
             (
                 _attribute_of(self.layer, variable),
                 quantizer,
@@ -76,9 +77,10 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             attribute: quantizer(
                 tf.cast(getattr(self.layer, attribute), tf.float32), training, weights=weights
             )
-            for attribute, quantizer, weights in self._kernel_quantizers
+            for attribute, quantizer, weights in self.kernel_quantizers
         }
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         if training is None:
             training = keras.backend.learning_phase()

@@ -29,6 +29,7 @@ class Step:
         args: positional arguments of the call, any nest with `Ref`s for tensors.
         kwargs: keyword arguments of the call, likewise.
         restore: pairs of a layer and the arrays that `set_weights` gives it once it is built.
+        inputs: the tensors that the call reads, in order.
     """
 
     name: str
@@ -38,10 +39,12 @@ class Step:
     restore: list[tuple[keras.layers.Layer, list[np.ndarray]]] = dataclasses.field(
         default_factory=list
     )
+    inputs: list[Ref] = dataclasses.field(init=False)
 
-    @property
-    def inputs(self) -> list[Ref]:
-        """The tensors that the call reads, in order."""
+    def __post_init__(self) -> None:
+        self.inputs = self._find_inputs()
+
+    def _find_inputs(self) -> list[Ref]:
         return [leaf for leaf in tf.nest.flatten((self.args, self.kwargs)) if _is_ref(leaf)]
 
     @property
@@ -52,10 +55,14 @@ class Step:
     def redirect(self, old: Ref, new: Ref) -> None:
         """Reads `new` wherever the call read `old`."""
 
+        if old not in self.inputs:
+            return
+
         def swap(leaf: Any) -> Any:
             return new if _is_ref(leaf) and leaf == old else leaf
 
         self.args, self.kwargs = tf.nest.map_structure(swap, (self.args, self.kwargs))
+        self.inputs = self._find_inputs()
 
 
 class Graph:

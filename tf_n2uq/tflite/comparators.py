@@ -16,6 +16,7 @@ import dataclasses
 import numpy as np
 
 LOWEST, HIGHEST = -128, 127
+SPAN = HIGHEST - LOWEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +29,35 @@ class ComparatorPlan:
             where all channels have the same threshold. 127: never on.
         falling: The same for comparators `q < threshold`. -128: never on.
         base: int8 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
+        lowest: The lowest level, at most 0.
+        span: The most steps that a sum or a level lies above its lowest.
     """
 
     channel_shape: tuple[int, ...]
     rising: tuple[np.ndarray, ...]
     falling: tuple[np.ndarray, ...]
     base: np.ndarray | None
+    lowest: int
+    span: int
 
     @property
     def comparators(self) -> int:
         """Number of comparators."""
         return len(self.rising) + len(self.falling)
+
+    @property
+    def stretch(self) -> int:
+        """What one level counts for in int8.
+
+        As many as fit: the bias of the next kernel is an integer in units of one count, and the
+        coarser these are, the more of the bias is lost.
+        """
+        return SPAN // max(1, self.span)
+
+    @property
+    def zero_point(self) -> int:
+        """The int8 value of level 0."""
+        return LOWEST - self.stretch * self.lowest
 
     def evaluate(self, q: np.ndarray) -> np.ndarray:
         """What the comparators add up to.
@@ -64,8 +83,8 @@ def plan_comparators(table: np.ndarray) -> ComparatorPlan:
 
     Args:
         table: Integers of shape [256, *channel_shape]: `table[q + 128]` is the level for the int8
-            value q. Levels must lie in -128..127 and span at most 127 per channel, which is what an
-            int8 sum with zero point 0 holds.
+            value q. Levels must lie in -128..127 and span at most 255 with 0, which is what an int8
+            sum holds.
 
     Returns:
         The plan. It has as many comparators as the channel with the most steps up plus the channel
@@ -83,17 +102,21 @@ def plan_comparators(table: np.ndarray) -> ComparatorPlan:
     rising = [after + LOWEST for after in _positions(up)]
     falling = [np.where(after < 255, after + LOWEST + 1, LOWEST) for after in _positions(down)]
     base = table[0] - down.sum(axis=0)
-    most = int((table - base).max())
-    if most > HIGHEST:
+    lowest = min(0, int(table.min()))
+    # Comparators are counted from 0; the levels that they add up to start at the base.
+    span = max(int((table - base).max()), max(0, int(table.max())) - lowest)
+    if span > SPAN:
         raise ValueError(
-            f'`table` must need at most {HIGHEST} comparators that are on at once, the most that '
-            f'an int8 sum counts; got {most}. Use activations of at most 7 bits.'
+            f'`table` must need at most {SPAN} comparators that are on at once, the most that an '
+            f'int8 sum counts; got {span}. Use activations of at most 7 bits.'
         )
     return ComparatorPlan(
         channel_shape=table.shape[1:],
         rising=tuple(_collapsed(threshold) for threshold in rising),
         falling=tuple(_collapsed(threshold) for threshold in falling),
         base=_collapsed(base) if base.any() else None,
+        lowest=lowest,
+        span=span,
     )
 
 

@@ -14,8 +14,8 @@ from tf_n2uq.schemes.graph import Graph, Ref, Step
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
 from tf_n2uq.schemes.ranges import fused_into, is_range, is_thresholds
 from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
-from tf_n2uq.tflite.folding import LevelTable, Range, table_of
-from tf_n2uq.tflite.kernels import IntegerKernel
+from tf_n2uq.tflite.folding import Range, table_of
+from tf_n2uq.tflite.kernels import IntegerKernel, told_apart
 from tf_n2uq.tflite.markers import marker_alpha
 
 _Tensors = dict[Ref, tf.Tensor]
@@ -46,13 +46,12 @@ class IntegerNetwork:
         self._tables = {
             step.name: table_of(graph, step) for step in self._order if is_thresholds(step)
         }
-        self._alphas = {name: marker_alpha(i) for i, name in enumerate(self._tables)}
         # Read here, in eager mode: inside the converted function variables have no values yet.
         self._ranges = {step.name: Range.of(step) for step in self._order if is_range(step)}
-        self._kernels = self._integer_kernels()
         self.plans: list[ComparatorPlan] = [
             plan_comparators(table.levels) for table in self._tables.values()
         ]
+        self._kernels = self._integer_kernels()
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
         """Runs the network on float inputs of batch size one."""
@@ -80,7 +79,7 @@ class IntegerNetwork:
     def _run(self, step: Step, tensors: _Tensors) -> tf.Tensor:
         inputs = [tensors[ref] for ref in self._inputs_of(step)]
         if step.name in self._tables:
-            return _marker(inputs[0], self._alphas[step.name], self._tables[step.name])
+            return self._mark(step, inputs[0])
         if step.name in self._ranges:
             return _with_range(inputs[0], self._ranges[step.name])
         if step.name in self._kernels:
@@ -88,6 +87,12 @@ class IntegerNetwork:
         if kind_of(step.layer) is Kind.NORMALIZATION:
             return inputs[0]  # part of the kernel before it
         return _run_layer(step, tensors)
+
+    def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
+        index = list(self._tables).index(step.name)
+        plan, scale = self.plans[index], self._tables[step.name].range.scale
+        marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=marker_alpha(index))
+        return _with_range(marked, Range(scale / plan.stretch, plan.zero_point))
 
     def _integer_kernels(self) -> dict[str, IntegerKernel]:
         """Kernels with the normalization behind them; normalizations and averages as kernels."""
@@ -111,7 +116,7 @@ class IntegerNetwork:
             else:
                 continue
             kernels[step.name] = kernel.with_representable_bias(scale)
-        return kernels
+        return told_apart(kernels)
 
     def _input_scale(self, step: Step) -> tuple[float, float]:
         """Returns the scale of a layer's input in the file, and Keras' number for one of it."""
@@ -120,8 +125,9 @@ class IntegerNetwork:
             producer = self._graph.producer(producer.inputs[0])
         table = self._tables.get(producer.name)
         if table is not None:
-            # Comparators add up steps of the scale that they compare in.
-            return table.range.scale, table.step / table.range.scale
+            # Comparators add up to levels that are worth one step of the scale they compare in.
+            plan = self.plans[list(self._tables).index(producer.name)]
+            return table.range.scale / plan.stretch, table.step / table.range.scale
         return self._ranges[producer.name].scale, 1.0
 
 
@@ -132,11 +138,6 @@ def _averages_full_windows(layer: keras.layers.Layer) -> bool:
     return layer.padding == 'valid' or all(
         size % stride == 0 and window == stride for size, window, stride in sizes
     )
-
-
-def _marker(inputs: tf.Tensor, alpha: float, table: LevelTable) -> tf.Tensor:
-    marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=alpha)
-    return _with_range(marked, Range(table.range.scale, 0))
 
 
 def _with_range(inputs: tf.Tensor, tensor_range: Range) -> tf.Tensor:

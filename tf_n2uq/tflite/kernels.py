@@ -36,7 +36,7 @@ class IntegerKernel:
             input_factor: what a number of the layer's input in Keras has to be divided by to be
                 the number that the file has in its place.
         """
-        ((attribute, quantizer, _),) = layer._kernel_quantizers
+        ((attribute, quantizer, _),) = layer.kernel_quantizers
         kernel = np.asarray(getattr(layer.layer, attribute), np.float32)
         integers, unit = (np.asarray(part) for part in quantizer.integers(kernel))
         channels = integers.shape[-1]
@@ -89,6 +89,22 @@ class IntegerKernel:
         unit = np.maximum(self.unit, least)
         integers = np.rint(self.integers * (self.unit / unit)).astype(np.int32)
         return IntegerKernel(integers, unit, self.bias)
+
+
+def told_apart(kernels: dict[str, IntegerKernel]) -> dict[str, IntegerKernel]:
+    """Returns kernels no two of which are equal, by changes in the last place of their units.
+
+    The converter would merge equal constants and then lose the `fake_quant` behind them.
+    """
+    seen: set[tuple[bytes, tuple[int, ...]]] = set()
+    result: dict[str, IntegerKernel] = {}
+    for name, kernel in kernels.items():
+        unit = kernel.unit.astype(np.float32)
+        while (key := ((kernel.integers * unit).tobytes(), kernel.integers.shape)) in seen:
+            unit = np.nextafter(unit, np.float32(np.inf))
+        seen.add(key)
+        result[name] = dataclasses.replace(kernel, unit=unit.astype(np.float64))
+    return result
 
 
 def affine_of(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:

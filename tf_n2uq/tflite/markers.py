@@ -13,15 +13,12 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.comparators import HIGHEST, LOWEST, ComparatorPlan
+from tf_n2uq.tflite.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
 
 # Slopes of real leaky ReLUs are of the order of 1. All of these are exact in float32.
 _FIRST_ALPHA = 4096.0
 _ALPHA_STEP = 1.0 / 1024.0
 _MOST_MARKERS = 1 << 20
-
-# What one comparator's int8 range counts for: from -128 to 127, as one level.
-_SPAN = HIGHEST - LOWEST
 
 
 def marker_alpha(index: int) -> float:
@@ -46,11 +43,11 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
 
     With x of scale s: SUB(x, t), written to a tensor of scale s/255 and zero point -128, saturates
     at both ends and is the comparator [x > t], worth s where it is on. SUB(t, x) is [x < t]. ADDs
-    of scale s and zero point 0 count them.
+    of scale s/stretch count them.
 
     Args:
         model: A `ModelT`, changed in place. Its markers are int8 LEAKY_RELUs whose output has the
-            scale of their input and zero point 0.
+            scale of their input divided by the plan's `stretch`, and the plan's `zero_point`.
         plans: Plan i belongs to the marker of slope `marker_alpha(i)`.
 
     Returns:
@@ -127,7 +124,7 @@ class _Lowering:
             level = comparator if level is None else self._sum(run, level, comparator, last)
         if base is not None:
             assert level is not None
-            constant = self._constant(f'{self._name}/base', base, self._scale, 0)
+            constant = self._constant(f'{self._name}/base', base, self._input_scale, 0)
             self._sum(run, level, constant, last=True)
         return run
 
@@ -136,14 +133,14 @@ class _Lowering:
         constant = self._constant(
             f'{name}/threshold', threshold, self._input_scale, self._input_zero
         )
-        output = self._tensor(name, self._scale / _SPAN, LOWEST)
+        output = self._tensor(name, self._input_scale / SPAN, LOWEST)
         operands = [constant, self._input] if below else [self._input, constant]
         run.append(_operator(self._sub, 'Sub', operands, output))
         return output
 
     def _sum(self, run: list[Any], left: int, right: int, last: bool) -> int:
         name = f'{self._name}/sum_{len(run)}'
-        output = self._output if last else self._tensor(name, self._scale, 0)
+        output = self._output if last else self._tensor(name, self._scale, LOWEST)
         run.append(_operator(self._add, 'Add', [left, right], output))
         return output
 
@@ -193,11 +190,12 @@ def _check_marker(tensor: Any, result: Any, plan: ComparatorPlan, index: int) ->
                 f'{flatbuffer.type_name(each)} with {len(scales)} scales in '
                 f'{flatbuffer.text(each.name)!r}. Give the tensors around it a range.'
             )
-    scale, label = float(flatbuffer.scales_of(tensor)[0]), float(flatbuffer.scales_of(result)[0])
-    if abs(scale - label) > 1e-5 * scale or flatbuffer.zero_point_of(result) != 0:
+    scale = float(flatbuffer.scales_of(tensor)[0]) / plan.stretch
+    label, zero_point = float(flatbuffer.scales_of(result)[0]), flatbuffer.zero_point_of(result)
+    if abs(scale - label) > 1e-5 * scale or zero_point != plan.zero_point:
         raise ValueError(
-            f'Marker {index} must write with the scale of its input, {scale}, and zero point 0; '
-            f'got {label} and {flatbuffer.zero_point_of(result)}.'
+            f'Marker {index} must write with the scale {scale}, that of its input divided by '
+            f'{plan.stretch}, and zero point {plan.zero_point}; got {label} and {zero_point}.'
         )
     shape = flatbuffer.shape_of(tensor)
     rank = len(plan.channel_shape)
