@@ -1,0 +1,348 @@
+"""N2UQ's two quantization functions, as pure functions.
+
+Liu, Cheng, Huang, Xing, Shen: "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization
+via Generalized Straight-Through Estimation", CVPR 2022, https://arxiv.org/abs/2111.14826.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tf_n2uq.ops.blocks import map_blocks
+from tf_n2uq.ops.channels import reduction_axes
+from tf_n2uq.ops.segments import (
+    SegmentSums,
+    count_below,
+    segment_gradient,
+    weighted_count_below,
+)
+
+SMALLEST_INTERVAL = 1e-3
+# A channel whose mean magnitude is not even this is taken for all zeros.
+_SMALLEST_SCALE = 1e-30
+
+
+def floored_intervals(intervals: tf.Tensor) -> tf.Tensor:
+    """Intervals, those not above 1e-3 replaced by 1e-3, where the gradient is zero.
+
+    Args:
+        intervals: `[n]`, float.
+
+    Returns:
+        `[n]`, same dtype.
+    """
+    intervals = tf.convert_to_tensor(intervals)
+    floor = tf.constant(SMALLEST_INTERVAL, intervals.dtype)
+    return tf.where(intervals > floor, intervals, floor)
+
+
+def interval_thresholds(
+    start: tf.Tensor, intervals: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where the staircase steps and where its piecewise linear surrogate bends.
+
+    Args:
+        start: `[1]` or `[]`, float.
+        intervals: `[n]`, same dtype.
+
+    Returns:
+        The floored intervals a `[n]`; the surrogate's breakpoints d `[n + 1]`, d_0 = start,
+        d_i = start + a_1 + … + a_i; the thresholds `[n]`, d_{i−1} + a_i/2. All in units of the
+        scaled input x·input_scale.
+    """
+    floored = floored_intervals(intervals)
+    start = tf.reshape(start, [1])
+    breakpoints = tf.concat([start, start + tf.cumsum(floored)], 0)
+    return floored, breakpoints, breakpoints[:-1] + floored / 2
+
+
+def learnable_threshold(
+    x: tf.Tensor,
+    start: tf.Tensor,
+    intervals: tf.Tensor,
+    input_scale: tf.Tensor,
+    output_scale: tf.Tensor,
+) -> tf.Tensor:
+    """N2UQ's activation function with the generalized straight-through estimator (paper, eq. 6-9).
+
+    Forward: level i where x·input_scale lies above i of the n thresholds (strictly), times 2/n,
+    times output_scale. Backward: the gradient of the piecewise linear function that rises by 2/n
+    over each interval, which is the expectation of stochastic rounding; an interval at or below
+    1e-3 counts as 1e-3 and has no gradient. `output_scale` takes the gradient of the forward
+    function. The backward pass keeps `x` and recomputes everything else.
+
+    Args:
+        x: Any shape, float16, bfloat16, float32 or float64.
+        start: `[1]`, where the first interval begins.
+        intervals: `[n]`, n = 2**bits − 1 known statically.
+        input_scale: `[1]`.
+        output_scale: `[1]`. The parameters are float32; sums are taken in float32 (float64 if
+            `x` is float64) whatever the dtype of `x`.
+
+    Returns:
+        Shape and dtype of `x`.
+
+    Raises:
+        TypeError: `x` is not of a floating point dtype.
+        ValueError: `intervals` is not a vector of 2**bits − 1 values for bits in 1..8.
+    """
+
+    def levels(
+        flat: tf.Tensor, thresholds: tf.Tensor, input_scale: tf.Tensor, step: tf.Tensor
+    ) -> tf.Tensor:
+        def block(values: tf.Tensor) -> tuple[tf.Tensor]:
+            scaled = tf.cast(values, step.dtype) * input_scale
+            return (tf.cast(weighted_count_below(scaled, thresholds, step), values.dtype),)
+
+        return map_blocks(block, [flat], flat.dtype)[0]
+
+    return _staircase(x, start, intervals, input_scale, output_scale, levels)
+
+
+def learnable_threshold_elementwise(
+    x: tf.Tensor,
+    start: tf.Tensor,
+    intervals: tf.Tensor,
+    input_scale: tf.Tensor,
+    output_scale: tf.Tensor,
+) -> tf.Tensor:
+    """The same function and gradient as `learnable_threshold`, the forward pass without a loop.
+
+    For inference: a graph of a few elementwise operations is what TFLite's converter, and a
+    reader of a saved model, can work with. In training it is slower.
+
+    Args:
+        x: As for `learnable_threshold`.
+        start: As for `learnable_threshold`.
+        intervals: As for `learnable_threshold`.
+        input_scale: As for `learnable_threshold`.
+        output_scale: As for `learnable_threshold`.
+
+    Returns:
+        Shape and dtype of `x`.
+
+    Raises:
+        TypeError: As for `learnable_threshold`.
+        ValueError: As for `learnable_threshold`.
+    """
+
+    def levels(
+        values: tf.Tensor, thresholds: tf.Tensor, input_scale: tf.Tensor, step: tf.Tensor
+    ) -> tf.Tensor:
+        scaled = tf.cast(values, step.dtype) * input_scale
+        return tf.cast(tf.cast(count_below(scaled, thresholds), step.dtype) * step, values.dtype)
+
+    return _staircase(x, start, intervals, input_scale, output_scale, levels, flatten=False)
+
+
+def threshold_levels(
+    x: tf.Tensor, start: tf.Tensor, intervals: tf.Tensor, input_scale: tf.Tensor
+) -> tf.Tensor:
+    """The integer levels that `learnable_threshold` multiplies by output_scale·2/n.
+
+    Args:
+        x: Any shape, float.
+        start: `[1]`.
+        intervals: `[n]`.
+        input_scale: `[1]`.
+
+    Returns:
+        int32, shape of `x`, 0..n. No gradient.
+
+    Raises:
+        TypeError: As for `learnable_threshold`.
+        ValueError: As for `learnable_threshold`.
+    """
+    x, (start, intervals, input_scale) = _prepare(x, start, intervals, input_scale)
+    _, _, thresholds = interval_thresholds(start, intervals)
+    return count_below(tf.cast(x, thresholds.dtype) * input_scale, thresholds)
+
+
+def _prepare(
+    x: tf.Tensor, start: tf.Tensor, intervals: tf.Tensor, *scales: tf.Tensor
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise TypeError(f'x: expected a floating point tensor, got {x.dtype.name}; cast it first.')
+    intervals = tf.convert_to_tensor(intervals)
+    if intervals.shape.rank != 1 or intervals.shape[0] not in [2**b - 1 for b in range(1, 9)]:
+        raise ValueError(
+            'intervals: expected a vector of 2**bits - 1 values (3 for 2 bits, 7 for 3 bits, ...), '
+            f'got shape {intervals.shape}; give one interval per step of the staircase.'
+        )
+    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    scalars = [tf.cast(tf.reshape(p, []), dtype) for p in (start, *scales)]
+    return x, [scalars[0], tf.cast(intervals, dtype), *scalars[1:]]
+
+
+def _staircase(
+    x: tf.Tensor,
+    start: tf.Tensor,
+    intervals: tf.Tensor,
+    input_scale: tf.Tensor,
+    output_scale: tf.Tensor,
+    levels: Callable[..., tf.Tensor],
+    flatten: bool = True,
+) -> tf.Tensor:
+    """The staircase computed by `levels(x, thresholds, input_scale, step)`, G-STE as gradient."""
+    x, parameters = _prepare(x, start, intervals, input_scale, output_scale)
+
+    @tf.custom_gradient
+    def function(
+        x: tf.Tensor,
+        start: tf.Tensor,
+        intervals: tf.Tensor,
+        input_scale: tf.Tensor,
+        output_scale: tf.Tensor,
+    ) -> tuple[tf.Tensor, Any]:
+        _, _, thresholds = interval_thresholds(start, intervals)
+        step = output_scale * (2 / intervals.shape[0])
+        values = tf.reshape(x, [-1]) if flatten else x
+        y = levels(values, thresholds, input_scale, step)
+        y = tf.reshape(y, tf.shape(x)) if flatten else y
+        y = tf.ensure_shape(y, x.shape)
+
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return _gradient(x, dy, start, intervals, input_scale, output_scale)
+
+        return y, gradient
+
+    return function(x, *parameters)
+
+
+def _gradient(
+    x: tf.Tensor,
+    dy: tf.Tensor,
+    start: tf.Tensor,
+    intervals: tf.Tensor,
+    input_scale: tf.Tensor,
+    output_scale: tf.Tensor,
+) -> tuple[tf.Tensor, ...]:
+    """Gradient of `_staircase` with respect to all of its five arguments."""
+    n = intervals.shape[0]
+    dtype = intervals.dtype
+    floored, breakpoints, thresholds = interval_thresholds(start, intervals)
+    slopes = (2 / n) / floored
+    product = input_scale * output_scale
+
+    def block(x: tf.Tensor, dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, dy = tf.cast(x, dtype), tf.cast(dy, dtype)
+        rise, sums = segment_gradient(x * input_scale, dy, breakpoints, thresholds, slopes)
+        sums = tf.concat([sums.pack(), [tf.reduce_sum(rise * x)]], 0)
+        return tf.cast(rise * product, x_dtype), sums
+
+    x_dtype = x.dtype
+    flat = [tf.reshape(x, [-1]), tf.reshape(dy, [-1])]
+    dx, packed = map_blocks(block, flat, x_dtype, 2 * n + 3, dtype)
+    sums = SegmentSums.unpack(packed[:-1])
+
+    per_segment = slopes * output_scale * sums.weight
+    # Widening interval j moves all later segments to the right and flattens its own: the share
+    # (z − d_{j−1})/a_j of its values, where z − d_{j−1} = (z − t_j) + a_j/2.
+    own = slopes * output_scale * sums.moment / floored + per_segment / 2
+    d_intervals = -(tf.cumsum(per_segment, exclusive=True, reverse=True) + own)
+    d_intervals = tf.where(intervals > SMALLEST_INTERVAL, d_intervals, tf.zeros_like(intervals))
+    levels = tf.range(n, dtype=dtype)
+    d_output = tf.reduce_sum(levels * sums.weight) + sums.upper_half + n * sums.above
+    return (
+        tf.ensure_shape(tf.reshape(dx, tf.shape(x)), x.shape),
+        -tf.reduce_sum(per_segment),
+        d_intervals,
+        packed[-1] * output_scale,
+        d_output * (2 / n),
+    )
+
+
+def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1) -> tf.Tensor:
+    """Scale of the weight quantizer: γ·mean|w| per output channel, γ = (2^b − 1)/2^(b−1).
+
+    Args:
+        kernel: Any rank >= 1, float.
+        bits: 2..8.
+        channel_axis: The axis, or axes, of the output channels: −1 for `[h, w, c, m]` of Conv2D
+            and `[c, m]` of Dense, (−2, −1) for `[h, w, c, m]` of DepthwiseConv2D.
+
+    Returns:
+        float32, rank of `kernel`, length 1 in every axis that is not a channel axis.
+
+    Raises:
+        ValueError: `channel_axis` is not an axis of `kernel`.
+    """
+    kernel = tf.cast(kernel, tf.float32)
+    gamma = (2**bits - 1) / 2 ** (bits - 1)
+    axes = reduction_axes(kernel.shape, channel_axis)
+    return gamma * tf.reduce_mean(tf.abs(kernel), axes, keepdims=True)
+
+
+def kernel_integers(
+    kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The quantized kernel as odd integers, for export.
+
+    Args:
+        kernel: As for `kernel_scale`.
+        bits: 2..8.
+        channel_axis: As for `kernel_scale`.
+
+    Returns:
+        int32 of the kernel's shape, odd, −(2^b − 1)..2^b − 1; and float32 units, shape of
+        `kernel_scale`. integers·unit is `entropy_preserving` of the float32 kernel, bit by bit.
+        The unit of a channel of zeros is 0.
+
+    Raises:
+        ValueError: As for `kernel_scale`.
+    """
+    integers, unit = _odd_integers(kernel, kernel_scale(kernel, bits, channel_axis), bits)
+    return tf.cast(integers, tf.int32), unit
+
+
+def entropy_preserving(
+    kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1
+) -> tf.Tensor:
+    """N2UQ's weight quantizer (paper, section 3.3): w/scale, clipped to ±1, 2^b levels, ·scale.
+
+    The L1 mean in `kernel_scale` makes every level about equally likely, which preserves the
+    most information. The gradient is, as in the published code, that of the division by the
+    scale, also where it clipped, and the scale has none. In a channel of zeros, where that would
+    be infinite, the gradient is passed through unchanged, and the quantized kernel is zero.
+
+    Args:
+        kernel: As for `kernel_scale`.
+        bits: 2..8.
+        channel_axis: As for `kernel_scale`.
+
+    Returns:
+        Shape and dtype of `kernel`; computed in float32.
+
+    Raises:
+        ValueError: As for `kernel_scale`.
+    """
+    kernel = tf.convert_to_tensor(kernel)
+
+    @tf.custom_gradient
+    def function(kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        scale = kernel_scale(kernel, bits, channel_axis)
+        integers, unit = _odd_integers(kernel, scale, bits)
+
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.cast(dy, scale.dtype) / _divisor(scale), dy.dtype)
+
+        return tf.cast(integers * unit, kernel.dtype), gradient
+
+    return function(kernel)
+
+
+def _divisor(scale: tf.Tensor) -> tf.Tensor:
+    return tf.where(scale > _SMALLEST_SCALE, scale, tf.ones_like(scale))
+
+
+def _odd_integers(kernel: tf.Tensor, scale: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The integers 2k − (2^b − 1) as float32, and their unit."""
+    n = 2**bits - 1
+    unit_range = tf.clip_by_value(tf.cast(kernel, scale.dtype) / _divisor(scale), -1.0, 1.0)
+    level = tf.round((unit_range + 1.0) * (n / 2))
+    unit = tf.where(scale > _SMALLEST_SCALE, scale / n, tf.zeros_like(scale))
+    return 2.0 * level - n, unit

@@ -1,0 +1,18 @@
+"""TFMOT quantizers: variables and configs around `tf_n2uq.ops`."""
+
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.entropy_preserving import EntropyPreservingQuantizer
+from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
+from tf_n2uq.quantizers.pact import PACTQuantizer
+from tf_n2uq.quantizers.range import RangeQuantizer, is_trained
+from tf_n2uq.quantizers.symmetric import SymmetricQuantizer
+
+__all__ = [
+    'EntropyPreservingQuantizer',
+    'LearnableThresholdQuantizer',
+    'PACTQuantizer',
+    'RangeQuantizer',
+    'SymmetricQuantizer',
+    'check_bits',
+    'is_trained',
+]

@@ -1,0 +1,64 @@
+"""What all quantizers of the package have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+
+
+class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+    """A TFMOT quantizer that is what its config says: equal, hashed and printed by it."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.get_config() == self.get_config()
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted(self.get_config().items()))))
+
+    def __repr__(self) -> str:
+        arguments = ', '.join(f'{k}={v!r}' for k, v in self.get_config().items())
+        return f'{type(self).__name__}({arguments})'
+
+    def _entries(self, weights: Mapping[str, Any] | None, *names: str) -> list[Any]:
+        """The variables of `weights` that the quantizer needs.
+
+        Raises:
+            ValueError: One of them is missing.
+        """
+        missing = [name for name in names if weights is None or name not in weights]
+        if missing:
+            raise ValueError(
+                f'weights: expected {type(self).__name__} to be given the entries {list(names)}, '
+                f'{missing} missing from {sorted(weights or {})}; pass the dictionary that its '
+                'build() returned.'
+            )
+        assert weights is not None
+        return [weights[name] for name in names]
+
+
+def add_parameter(
+    layer: Any, name: str, shape: tuple[int, ...], value: float, **options: Any
+) -> tf.Variable:
+    """Adds a float32 variable to a layer, float32 also under a mixed precision policy.
+
+    Args:
+        layer: The Keras layer that owns the variable.
+        name: Its name.
+        shape: Its shape.
+        value: Its start value in every element.
+        **options: Further arguments of `add_weight`.
+
+    Returns:
+        The variable.
+    """
+    return layer.add_weight(
+        name,
+        shape=shape,
+        dtype=tf.float32,
+        initializer=tf.constant_initializer(value),
+        experimental_autocast=False,
+        **options,
+    )

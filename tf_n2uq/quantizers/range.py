@@ -1,0 +1,173 @@
+"""Affine quantizer with a trained range, for the tensors between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.statistics import TensorStatistics
+
+UNTRAINED_MIN = -6.0
+UNTRAINED_MAX = 6.0
+# Fake quantization of an empty range is not a number, or zero for ever.
+_SMALLEST_WIDTH = 1e-6
+
+
+@keras.saving.register_keras_serializable(package='tf_n2uq')
+class RangeQuantizer(ConfiguredQuantizer):
+    """Rounds to 2**bits equally spaced values between a running minimum and maximum.
+
+    The variables `min` and `max` are float32 scalars, not trainable: in training they follow the
+    batches' extremes, of which the range always includes zero. Exactly −6 and 6 means untrained:
+    the first batch then sets them, later ones move them by `1 − decay` of the difference. A batch
+    that holds a NaN or an infinity, or nothing, leaves them as they are.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018, section 3.1.
+    """
+
+    def __init__(self, bits: int = 8, decay: float = 0.99) -> None:
+        """Makes a quantizer.
+
+        Args:
+            bits: Of the tensor, 2..8.
+            decay: What the range keeps of itself per batch, in 0 <= decay < 1.
+
+        Raises:
+            TypeError: `bits` is not an integer.
+            ValueError: `bits` is not in 2..8, or `decay` not in its range.
+        """
+        self.bits = check_bits(bits)
+        if not 0 <= decay < 1:
+            raise ValueError(
+                f'decay: expected 0 <= decay < 1, got {decay!r}; 0.99 averages about 100 batches.'
+            )
+        self.decay = float(decay)
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
+        """Adds the variables `<name>_min` and `<name>_max` to a layer.
+
+        Args:
+            tensor_shape: Ignored: one range serves the whole tensor.
+            name: Of the tensor.
+            layer: The layer that owns the variables.
+
+        Returns:
+            `{'min': variable [], 'max': variable []}`.
+        """
+        del tensor_shape
+        # As moving averages of batch normalization: each replica its own, their mean when read.
+        options = {
+            'trainable': False,
+            'synchronization': tf.VariableSynchronization.ON_READ,
+            'aggregation': tf.VariableAggregation.MEAN,
+        }
+        return {
+            'min': add_parameter(layer, f'{name}_min', (), UNTRAINED_MIN, **options),
+            'max': add_parameter(layer, f'{name}_max', (), UNTRAINED_MAX, **options),
+        }
+
+    def __call__(
+        self,
+        inputs: tf.Tensor,
+        training: Any,
+        weights: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> tf.Tensor:
+        """Quantizes a tensor, after updating the range in training.
+
+        The gradient passes inside the range and is zero outside.
+
+        Args:
+            inputs: Any shape, floating point dtype.
+            training: Whether to update the range: a bool, None for no, or a boolean tensor.
+            weights: What `build` returned.
+            **kwargs: Ignored.
+
+        Returns:
+            Shape and dtype of `inputs`; computed in float32.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        del kwargs
+        low, high = self._entries(weights, 'min', 'max')
+        values = tf.cast(inputs, tf.float32)
+        if tf.is_tensor(training) or training:
+            self._update(values, low, high, tf.cast(training, tf.bool))
+        minimum = tf.convert_to_tensor(low)
+        maximum = tf.maximum(tf.convert_to_tensor(high), minimum + _SMALLEST_WIDTH)
+        quantized = tf.quantization.fake_quant_with_min_max_vars(
+            values, minimum, maximum, num_bits=self.bits
+        )
+        return tf.cast(quantized, inputs.dtype)
+
+    def bounds(self, weights: Mapping[str, Any]) -> tuple[float, float]:
+        """Returns the smallest and the largest value that get through.
+
+        Args:
+            weights: What `build` returned, with values (not inside a `tf.function`).
+        """
+        low, high = (np.float32(v.numpy()) for v in self._entries(weights, 'min', 'max'))
+        return float(low), float(max(high, low + np.float32(_SMALLEST_WIDTH)))
+
+    def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
+        """Returns the range of a tensor: all that was seen of it, and zero.
+
+        Args:
+            statistics: What was seen of the tensor.
+
+        Returns:
+            Arrays by the names of the variables.
+        """
+        low, high = _usable_range(tf.constant(statistics.minimum), tf.constant(statistics.maximum))
+        return {'min': low.numpy(), 'max': high.numpy()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {'bits': self.bits, 'decay': self.decay}
+
+    def _update(
+        self, values: tf.Tensor, low: tf.Variable, high: tf.Variable, training: tf.Tensor
+    ) -> None:
+        values = tf.stop_gradient(values)
+        batch_low, batch_high = tf.reduce_min(values), tf.reduce_max(values)
+        # The extremes of an empty batch are infinite, and those of a NaN's are NaN.
+        usable = tf.math.is_finite(batch_low) & tf.math.is_finite(batch_high) & training
+        old_low, old_high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
+        untrained = (old_low == UNTRAINED_MIN) & (old_high == UNTRAINED_MAX)
+        keep = tf.where(untrained, 0.0, self.decay)
+        new_low, new_high = _usable_range(
+            keep * old_low + (1.0 - keep) * tf.minimum(batch_low, 0.0),
+            keep * old_high + (1.0 - keep) * tf.maximum(batch_high, 0.0),
+        )
+        # No tf.cond: under tf.distribute variables cannot be assigned in one.
+        low.assign(tf.where(usable, new_low, old_low))
+        high.assign(tf.where(usable, new_high, old_high))
+
+
+def _usable_range(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A range with zero in it, not empty, and not mistaken for an untrained one."""
+    low = tf.minimum(low, 0.0)
+    high = tf.maximum(tf.maximum(high, 0.0), low + _SMALLEST_WIDTH)
+    mistaken = (low == UNTRAINED_MIN) & (high == UNTRAINED_MAX)
+    return low, tf.where(mistaken, high + _SMALLEST_WIDTH, high)
+
+
+def is_trained(weights: Mapping[str, Any]) -> bool:
+    """Tells whether a range has seen data, in training or calibration.
+
+    Args:
+        weights: What `RangeQuantizer.build` returned, with values (not inside a `tf.function`).
+
+    Returns:
+        False while the variables are at their start values −6 and 6.
+    """
+    low, high = (float(weights[name].numpy()) for name in ('min', 'max'))
+    return (low, high) != (UNTRAINED_MIN, UNTRAINED_MAX)
