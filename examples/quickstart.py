@@ -89,8 +89,9 @@ class Quickstart:
         )
         self.validation = data.validation.dataset(settings.batch_size)
         self.test = data.test.dataset(settings.batch_size)
+        self.steps_per_epoch = -(-data.train.examples // settings.batch_size)
 
-    def fit(self, model: keras.Model, name: str, epochs: int) -> None:
+    def fit(self, model: keras.Model, name: str, epochs: int, monitor: str) -> None:
         """Trains `model` in the folder `name`; `model` then holds its best epoch."""
         run_dir = self.out / name
         resume = FLAGS.resume and (run_dir / 'metrics.jsonl').exists()
@@ -102,11 +103,13 @@ class Quickstart:
             epochs=epochs,
             run_dir=run_dir,
             resume=resume,
+            monitor=monitor,
             best='best.weights.h5',
             callbacks=self.tensorboard(model, run_dir),
             verbose=2 if FLAGS.dataset == 'digits' else 1,
         )
-        model.load_weights(run_dir / 'best.weights.h5')
+        distils = isinstance(model, tf_n2uq.training.Distillation)
+        (model.student if distils else model).load_weights(run_dir / 'best.weights.h5')
 
     def tensorboard(self, model: keras.Model, run_dir: Path) -> list[keras.callbacks.Callback]:
         """Loss and accuracy for TensorBoard; of a quantized student, its quantizers too."""
@@ -115,16 +118,14 @@ class Quickstart:
         images, _ = next(iter(self.validation))
         return tf_n2uq.training.tensorboard_callbacks(run_dir / 'tensorboard', images)
 
-    def optimizer(self, epochs: int, factor: float = 1.0) -> keras.optimizers.Optimizer:
-        """Adam with linear decay to zero, thresholds and scales at a tenth."""
-        steps = epochs * -(-self.data.train.examples // self.settings.batch_size)
-        rate = tf_n2uq.training.linear_decay(factor * FLAGS.learning_rate, steps)
-        return tf_n2uq.training.N2UQAdam(rate)
-
-    def compile(self, model: keras.Model, epochs: int, factor: float = 1.0) -> None:
-        """Prepares training on labels."""
+    def fit_labels(self, model: keras.Model, name: str, epochs: int, factor: float = 1.0) -> None:
+        """Trains on labels, at `factor` times the learning rate."""
+        rate = tf_n2uq.training.linear_decay(
+            factor * FLAGS.learning_rate, epochs * self.steps_per_epoch
+        )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(self.optimizer(epochs, factor), loss=loss, metrics=['accuracy'])
+        model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=['accuracy'])
+        self.fit(model, name, epochs, monitor='val_accuracy')
 
     def train_float(self) -> keras.Model:
         """Trains the float network."""
@@ -134,15 +135,13 @@ class Quickstart:
             classes=self.data.classes,
             width=self.settings.width,
         )
-        self.compile(model, self.settings.float_epochs)
-        self.fit(model, 'float', self.settings.float_epochs)
+        self.fit_labels(model, 'float', self.settings.float_epochs)
         return model
 
     def train_int8(self, float_model: keras.Model) -> keras.Model:
         """Quantizes with TFMOT's default 8-bit scheme and fine-tunes."""
         model = tfmot.quantization.keras.quantize_model(float_model)
-        self.compile(model, FLAGS.int8_epochs, factor=0.1)
-        self.fit(model, 'int8', FLAGS.int8_epochs)
+        self.fit_labels(model, 'int8', FLAGS.int8_epochs, factor=0.1)
         return model
 
     def train_n2uq(self, float_model: keras.Model) -> keras.Model:
@@ -152,8 +151,13 @@ class Quickstart:
         model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
         tf_n2uq.calibrate(model, self.data.train.dataset(self.settings.batch_size).take(32))
         trainer = tf_n2uq.training.Distillation(model, float_model)
-        trainer.compile(self.optimizer(self.settings.epochs))
-        self.fit(trainer, 'n2uq', self.settings.epochs)
+        # N2UQAdam: thresholds and scales learn at a tenth of the rate.
+        rate = tf_n2uq.training.linear_decay(
+            FLAGS.learning_rate, self.settings.epochs * self.steps_per_epoch
+        )
+        trainer.compile(tf_n2uq.training.N2UQAdam(rate))
+        # How far the student is from its teacher tells more than a few hundred labels.
+        self.fit(trainer, 'n2uq', self.settings.epochs, monitor='val_loss')
         return model
 
     def result(self, name: str, stem: str, model: keras.Model, content: bytes) -> Result:

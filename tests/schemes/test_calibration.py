@@ -6,7 +6,7 @@ import tf_keras as keras
 import tf_n2uq
 from tests.networks import float_network, images_for, quantize
 from tf_n2uq.layers import Quantize
-from tf_n2uq.quantizers import RangeQuantizer
+from tf_n2uq.quantizers import RangeQuantizer, is_trained
 
 
 def _correlation(a, b):
@@ -40,7 +40,7 @@ def test_every_range_covers_what_the_float_network_gives():
     tf_n2uq.calibrate(quantized, images, verbose=0)
     for layer in quantized.layers:
         if isinstance(layer, Quantize) and isinstance(layer.quantizer, RangeQuantizer):
-            assert layer.quantizer.is_trained(layer.quantizer_weights), layer.name
+            assert is_trained(layer.quantizer_weights), layer.name
     low, high = quantized.get_layer(_first_range(quantized)).weights
     np.testing.assert_allclose([low, high], [0.0, images.max()], atol=1e-6)
 

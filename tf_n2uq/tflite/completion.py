@@ -7,6 +7,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.quantizers import is_trained
 from tf_n2uq.schemes import N2UQQuantizeConfig
 from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.calibration import collect_statistics
@@ -44,7 +45,7 @@ def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
     }
     quantize_graph(graph, Assignment(set(graph.steps), configs), tensor_bits=8)
     completed = graph.to_model()
-    untrained = [step.name for step in graph if is_range(step) and not _is_trained(step.layer)]
+    untrained = [step.name for step in graph if is_range(step) and not is_trained(step.layer.quantizer_weights)]
     if untrained:
         _fill_ranges(completed, untrained, representative_dataset)
     return graph
@@ -61,10 +62,6 @@ def _check_kinds(graph: Graph) -> None:
             f'model: expected layers that an integer file can hold, got {", ".join(unknown)}. '
             'tf.lite.TFLiteConverter.from_keras_model keeps them in float.'
         )
-
-
-def _is_trained(layer: keras.layers.Layer) -> bool:
-    return layer.quantizer.is_trained(layer.quantizer_weights)
 
 
 def _fill_ranges(model: keras.Model, names: list[str], dataset: Any | None) -> None:

@@ -61,7 +61,9 @@ class QuantizerProbe:
                 'LearnableThresholdQuantizer. Quantize it with N2UQScheme first; layers inside a '
                 'nested model are not looked at.'
             )
-        tensors = [layer.get_input_at(0) for layer in self.layers]
+        # Not `layer.input`: quantize_apply leaves its layers with calls in another model, too.
+        calls = {node.layer: node for nodes in model._nodes_by_depth.values() for node in nodes}
+        tensors = [calls[layer].keras_inputs[0] for layer in self.layers]
         self._inputs_of_layers = keras.Model(model.inputs, tensors)
         self._read = tf.function(self._trace, reduce_retracing=True)
 
