@@ -39,10 +39,10 @@ def map_blocks(
         `(values [size],)` or `(values [size], sums [sums])`.
     """
     size = tf.size(tensors[0])
-    block = tf.clip_by_value(size, 1, _BLOCK_SIZE)
+    block = tf.minimum(size, _BLOCK_SIZE)
     # The last block, which may be shorter, is not part of the loop: all blocks of the loop then
     # have one size, which is what XLA can compile.
-    loops = tf.maximum((size + block - 1) // block - 1, 0)
+    loops = tf.maximum((size - 1) // tf.maximum(block, 1), 0)
     arrays: tuple[tf.TensorArray, ...] = (
         tf.TensorArray(dtype, size=loops + 1, element_shape=[None]),
     )

@@ -1,7 +1,8 @@
 """Staircases and piecewise linear functions over sorted breakpoints.
 
-Two ways of doing the same, because neither serves 3 breakpoints and 256: up to `_UNROLLED` of
-them, one short chain of vectorized operations each; beyond, a binary search and table look-ups.
+Two ways of doing the same, because neither serves 3 steps and 255: a short chain of vectorized
+operations for each step, or a binary search and table look-ups. Each is used where it was measured
+to be the faster.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-_UNROLLED = 16
+_MOST_COMPARED = 15
+_MOST_CHAINED = 31
 
 
 class SegmentSums(NamedTuple):
@@ -47,13 +49,13 @@ def count_below(values: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
 
     Args:
         values: Any shape, float.
-        thresholds: `[n]`, ascending, same dtype, n known statically and, above 15, 2^b − 1.
+        thresholds: `[n]`, ascending, same dtype, n = 2^b − 1 known statically.
 
     Returns:
         int32, shape of `values`, 0..n. A NaN has no threshold below it.
     """
     n = thresholds.shape[0]
-    if n < _UNROLLED:
+    if n <= _MOST_COMPARED:
         count = tf.cast(values > thresholds[0], tf.int32)
         for i in range(1, n):
             count += tf.cast(values > thresholds[i], tf.int32)
@@ -78,7 +80,7 @@ def weighted_count_below(values: tf.Tensor, thresholds: tf.Tensor, weight: tf.Te
     Returns:
         `[m]`, dtype of `values`.
     """
-    if thresholds.shape[0] >= _UNROLLED:
+    if thresholds.shape[0] > _MOST_CHAINED:
         return tf.cast(count_below(values, thresholds), values.dtype) * weight
     weights = tf.fill(tf.shape(values), weight)
     total = None
@@ -109,7 +111,7 @@ def segment_gradient(
     Returns:
         `[m]`, and the `SegmentSums`.
     """
-    by = _by_chain if thresholds.shape[0] < _UNROLLED else _by_lookup
+    by = _by_chain if thresholds.shape[0] <= _MOST_CHAINED else _by_lookup
     return by(values, weights, breakpoints, thresholds, slopes)
 
 

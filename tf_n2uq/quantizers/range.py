@@ -138,8 +138,10 @@ class RangeQuantizer(ConfiguredQuantizer):
     ) -> None:
         values = tf.stop_gradient(values)
         batch_low, batch_high = tf.reduce_min(values), tf.reduce_max(values)
-        # The extremes of an empty batch are infinite, and those of a NaN's are NaN.
-        usable = tf.math.is_finite(batch_low) & tf.math.is_finite(batch_high) & training
+        # The extremes of an empty batch are infinite. A NaN need not show in them, under XLA for
+        # one, but does in a sum, which is the cheapest way to look for it.
+        finite = [tf.math.is_finite(v) for v in (batch_low, batch_high, tf.reduce_sum(values))]
+        usable = training & tf.reduce_all(finite)
         old_low, old_high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
         untrained = (old_low == UNTRAINED_MIN) & (old_high == UNTRAINED_MAX)
         keep = tf.where(untrained, 0.0, self.decay)

@@ -1,0 +1,155 @@
+r"""Time and memory of the activation quantizer beside TensorFlow's fake quantization.
+
+    python benchmarks/quantizer_op.py --bits 2,3,4 --values 1600000 --runs 31
+
+Forward and backward pass of one tensor in a `tf.function`. Times are medians of runs that take
+turns within one process; ratios are to `tf.quantization.fake_quant_with_min_max_vars` with all its
+gradients. CPU time is of all threads together: unlike wall time it hardly depends on what
+else the machine does. Memory is how far the peak resident set of a fresh process rises during its
+first ten runs, above what TensorFlow, the function's graph and the inputs take.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from tf_n2uq import ops
+from tf_n2uq.quantizers import check_bits
+
+_BITS = flags.DEFINE_list('bits', ['2', '3', '4'], 'Bit-widths, separated by commas.')
+_VALUES = flags.DEFINE_integer('values', 1_600_000, 'Values of the tensor.', lower_bound=1)
+_RUNS = flags.DEFINE_integer('runs', 31, 'Timed runs of each.', lower_bound=1)
+_THREADS = flags.DEFINE_integer('threads', 2, 'TensorFlow threads.', lower_bound=1)
+_MEMORY_OF = flags.DEFINE_integer(
+    'memory_of', None, 'Print only the memory of one bit-width, in bytes; 0 is fake quantization.'
+)
+_REFERENCE = 0
+_WARM_UP = 5
+_MEMORY_RUNS = 10
+
+
+def forward_and_backward(
+    quantize: Callable[..., tf.Tensor], parameters: list[tf.Tensor]
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+    """Returns a compiled function of the input and the upstream gradient.
+
+    Args:
+        quantize: Called with a tensor and the parameters.
+        parameters: What gradients are taken of, beside the input.
+
+    Returns:
+        The function; it gives the output and all gradients.
+    """
+
+    @tf.function(autograph=False)
+    def run(x: tf.Tensor, dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        with tf.GradientTape() as tape:
+            tape.watch([x, *parameters])
+            y = quantize(x, *parameters)
+        return (y, *tape.gradient(y, [x, *parameters], dy))
+
+    return run
+
+
+def subject(bits: int) -> Callable[[tf.Tensor, tf.Tensor], Any]:
+    """Returns the quantizer of a bit-width with its published start values; 0: the reference."""
+    if bits == _REFERENCE:
+        return forward_and_backward(
+            tf.quantization.fake_quant_with_min_max_vars, [tf.constant(-6.0), tf.constant(6.0)]
+        )
+    n = 2**bits - 1
+    parameters = [tf.zeros([1]), tf.fill([n], 2 / n), tf.ones([1]), tf.ones([1])]
+    return forward_and_backward(ops.learnable_threshold, parameters)
+
+
+def make_inputs(values: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns an input and an upstream gradient, standard normal."""
+    generator = np.random.default_rng(0)
+    x, dy = (generator.standard_normal(values, np.float32) for _ in range(2))
+    return tf.constant(x), tf.constant(dy)
+
+
+def measure_times(
+    functions: dict[int, Callable[..., Any]], x: tf.Tensor, dy: tf.Tensor, runs: int
+) -> dict[int, tuple[float, float]]:
+    """Returns the median wall and CPU seconds of each function, run in turns."""
+    samples: dict[int, list[tuple[float, float]]] = {name: [] for name in functions}
+    for run in range(_WARM_UP + runs):
+        for name, function in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            results = function(x, dy)
+            sample = time.perf_counter() - wall, time.process_time() - cpu
+            del results
+            if run >= _WARM_UP:
+                samples[name].append(sample)
+    medians = {name: np.median(pairs, axis=0) for name, pairs in samples.items()}
+    return {name: (float(wall), float(cpu)) for name, (wall, cpu) in medians.items()}
+
+
+def measure_memory(bits: int, x: tf.Tensor, dy: tf.Tensor) -> int:
+    """Returns by how many bytes this process's peak resident set rises in a few runs."""
+    run = subject(bits)
+    # The graph and the threads, but not the memory: of one value.
+    run(x[:1], dy[:1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(_MEMORY_RUNS):
+        run(x, dy)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def memory_in_fresh_process(bits: int) -> int:
+    """Returns `measure_memory` of a process that has done nothing else."""
+    command = [sys.executable, __file__, f'--memory_of={bits}', f'--values={_VALUES.value}']
+    command.append(f'--threads={_THREADS.value}')
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_table(times: dict[int, tuple[float, float]], memory: dict[int, int]) -> None:
+    """Prints a line for each side."""
+    wall_reference, cpu_reference = times[_REFERENCE]
+    print(f'forward + backward, {_VALUES.value:,} float32 values, {_THREADS.value} threads')
+    print(f'{"":22}{"wall ms":>9}{"ratio":>7}{"CPU ms":>9}{"ratio":>7}{"peak MB":>9}{"tensors":>9}')
+    for bits, (wall, cpu) in times.items():
+        name = 'fake_quant' if bits == _REFERENCE else f'learnable_threshold {bits}'
+        print(
+            f'{name:22}{wall * 1e3:9.2f}{wall / wall_reference:7.2f}'
+            f'{cpu * 1e3:9.2f}{cpu / cpu_reference:7.2f}'
+            f'{memory[bits] / 1e6:9.1f}{memory[bits] / (4 * _VALUES.value):9.1f}'
+        )
+
+
+def main(argv: list[str]) -> None:
+    """Runs the benchmark."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments {argv[1:]}; options start with --')
+    tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
+    tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
+    x, dy = make_inputs(_VALUES.value)
+    if _MEMORY_OF.value is not None:
+        print(measure_memory(_MEMORY_OF.value, x, dy))
+        return
+    try:
+        widths = [check_bits(int(text), '--bits') for text in _BITS.value]
+    except ValueError as error:
+        raise app.UsageError(f'--bits: expected integers from 2 to 8 ({error})') from None
+    sides = [_REFERENCE, *widths]
+    memory = {bits: memory_in_fresh_process(bits) for bits in sides}
+    functions = {bits: subject(bits) for bits in sides}
+    print_table(measure_times(functions, x, dy, _RUNS.value), memory)
+
+
+if __name__ == '__main__':
+    app.run(main)
