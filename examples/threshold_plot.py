@@ -13,7 +13,7 @@ from tf_n2uq.training.occupancy import QuantizerProbe, thresholds
 
 matplotlib.use('Agg')
 
-import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
+import matplotlib.pyplot as plt
 
 _COLUMNS = 3
 _BINS = 60

@@ -78,9 +78,9 @@ def test_data_comes_in_every_usual_form(form):
         'list': [images[:8], images[8:]],
     }[form]
     tf_n2uq.calibrate(model, data, verbose=0)
-    high = next(
-        layer for layer in model.layers if isinstance(layer, Quantize)
-    ).quantizer.bounds(model.get_layer(_first_range(model)).quantizer_weights)[1]
+    high = next(layer for layer in model.layers if isinstance(layer, Quantize)).quantizer.bounds(
+        model.get_layer(_first_range(model)).quantizer_weights
+    )[1]
     np.testing.assert_allclose(high, images.max(), rtol=1e-6)
 
 

@@ -5,7 +5,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tests.networks import annotate, float_network, images_for, quantize
+from tests.networks import float_network, images_for, quantize
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers import (
     EntropyPreservingQuantizer,
@@ -209,7 +209,7 @@ def test_configs_are_serialized_with_all_bit_widths():
 
 @pytest.mark.parametrize('bits', [1, 9, 0, -2])
 def test_bits_out_of_range_are_refused(bits):
-    with pytest.raises(ValueError, match=rf'bits: .*2\.\.8.*{bits}'):
+    with pytest.raises(ValueError, match=rf'bits: .*from 2 to 8, got {bits};'):
         tf_n2uq.N2UQScheme(bits=bits)
     with pytest.raises(ValueError, match=r'weight_bits'):
         tf_n2uq.N2UQQuantizeConfig(bits=2, weight_bits=bits)
@@ -305,5 +305,3 @@ def test_tfmot_refuses_models_without_annotation_or_shape():
 
     with pytest.raises(ValueError, match='Sequential or Functional'):
         quantize_apply(Subclassed(), scheme=scheme)
-
-

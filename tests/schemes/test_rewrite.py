@@ -111,9 +111,7 @@ def test_regularization_of_the_float_network_stays():
     layer = keras.layers.Conv2D(2, 1, kernel_regularizer='l2', input_shape=(4, 4, 1))
     model = keras.Sequential([layer, keras.layers.Conv2D(2, 1, kernel_regularizer='l2')])
     quantized = quantize(model, bits=2)
-    np.testing.assert_allclose(
-        float(sum(quantized.losses)), float(sum(model.losses)), rtol=1e-5
-    )
+    np.testing.assert_allclose(float(sum(quantized.losses)), float(sum(model.losses)), rtol=1e-5)
 
 
 def test_a_frozen_layer_stays_frozen():

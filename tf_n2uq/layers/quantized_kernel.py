@@ -10,7 +10,6 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
 

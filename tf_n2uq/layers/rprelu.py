@@ -32,9 +32,7 @@ class RPReLU(keras.layers.Layer):
             )
         shape = (int(channels),)
         self.bias_in = self.add_weight('bias_in', shape, initializer='zeros')
-        self.slope = self.add_weight(
-            'slope', shape, initializer=keras.initializers.Constant(0.25)
-        )
+        self.slope = self.add_weight('slope', shape, initializer=keras.initializers.Constant(0.25))
         self.bias_out = self.add_weight('bias_out', shape, initializer='zeros')
         super().build(input_shape)
 

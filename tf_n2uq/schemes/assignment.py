@@ -134,8 +134,7 @@ def _boundary(graph: Graph) -> set[str]:
     after_kernel: dict[str, bool] = {}
     for step in order:
         after_kernel[step.name] = any(
-            after_kernel[ref.step] or _has_kernel(graph.producer(ref).layer)
-            for ref in step.inputs
+            after_kernel[ref.step] or _has_kernel(graph.producer(ref).layer) for ref in step.inputs
         )
     before_kernel: dict[str, bool] = {step.name: False for step in order}
     for step in reversed(order):
@@ -144,8 +143,7 @@ def _boundary(graph: Graph) -> set[str]:
     return {
         step.name
         for step in order
-        if _has_kernel(step.layer)
-        and not (after_kernel[step.name] and before_kernel[step.name])
+        if _has_kernel(step.layer) and not (after_kernel[step.name] and before_kernel[step.name])
     }
 
 

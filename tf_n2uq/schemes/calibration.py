@@ -176,13 +176,11 @@ def _make_measure(network: keras.Model) -> Any:
             wanted = max(16, min(_ROWS_PER_BATCH, _VALUES_PER_TENSOR // channels))
             chosen = tf.random.stateless_uniform(
                 [tf.minimum(wanted, tf.shape(rows)[0])],
-                seed + [index, 0],
+                tf.stack([seed[0] + index, seed[1]]),
                 maxval=tf.shape(rows)[0],
                 dtype=tf.int32,
             )
-            results.append(
-                (tf.reduce_min(rows), tf.reduce_max(rows), tf.gather(rows, chosen))
-            )
+            results.append((tf.reduce_min(rows), tf.reduce_max(rows), tf.gather(rows, chosen)))
         return results
 
     return measure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -54,7 +55,6 @@ class Step:
 
     def redirect(self, old: Ref, new: Ref) -> None:
         """Reads `new` wherever the call read `old`."""
-
         if old not in self.inputs:
             return
 
@@ -213,8 +213,7 @@ class Graph:
         return model
 
     def _is_chain(self, order: list[Step]) -> bool:
-        links = zip(order, order[1:], strict=False)
-        return all(after.inputs == [before.output] for before, after in links)
+        return all(after.inputs == [before.output] for before, after in itertools.pairwise(order))
 
 
 def _nodes_in_order(model: keras.Model) -> list[Any]:

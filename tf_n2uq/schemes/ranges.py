@@ -92,9 +92,7 @@ def folds_into_thresholds(graph: Graph, step: Step) -> bool:
     return (
         bool(readers)
         and not graph.is_output(step.output)
-        and all(
-            is_thresholds(reader) or folds_into_thresholds(graph, reader) for reader in readers
-        )
+        and all(is_thresholds(reader) or folds_into_thresholds(graph, reader) for reader in readers)
     )
 
 

@@ -92,9 +92,7 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
         own = copy_layer(activation)
         own._name = f'{step.name}_{activation.name}'
     else:
-        own = keras.layers.Activation(
-            activation, name=f'{step.name}_{activation_name(activation)}'
-        )
+        own = keras.layers.Activation(activation, name=f'{step.name}_{activation_name(activation)}')
     if kind_of(own) is None:
         raise ValueError(
             f'model: layer {step.name!r} has the activation {activation_name(activation)!r}, '

@@ -45,7 +45,11 @@ def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
     }
     quantize_graph(graph, Assignment(set(graph.steps), configs), tensor_bits=8)
     completed = graph.to_model()
-    untrained = [step.name for step in graph if is_range(step) and not is_trained(step.layer.quantizer_weights)]
+    untrained = [
+        step.name
+        for step in graph
+        if is_range(step) and not is_trained(step.layer.quantizer_weights)
+    ]
     if untrained:
         _fill_ranges(completed, untrained, representative_dataset)
     return graph
