@@ -16,7 +16,7 @@ help:
 	@echo '  make lint | bench | bazel-check | clean'
 
 demo: $(VENV)/.installed-examples
-	$(BIN)/python examples/quickstart.py
+	$(BIN)/python examples/quickstart.py --resume
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
