@@ -20,6 +20,7 @@ from threshold_plot import plot_thresholds
 
 import tf_n2uq
 from tf_n2uq.data import ImageData
+from tf_n2uq.training.files import writable_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -232,14 +233,34 @@ def report(data: ImageData, results: dict[str, Result]) -> dict[str, object]:
     }
 
 
+def prepare() -> Quickstart:
+    """Checks the results folder and loads the data.
+
+    Raises:
+        ImportError: if the data set needs a package that is not installed.
+        OSError: if the folder cannot be written, or files of the data set are missing.
+        ValueError: if the folder holds a run already, or the data set is not known or broken.
+    """
+    out = Path(writable_folder(FLAGS.out, '--out'))
+    if (out / 'float').exists() and not FLAGS.resume:
+        raise ValueError(
+            f'--out: expected a folder without a run, got {str(out)!r}. Pass --resume to go on '
+            'with that run, or give another folder.'
+        )
+    keras.utils.set_random_seed(FLAGS.seed)
+    data = tf_n2uq.data.load(FLAGS.dataset, data_dir=FLAGS.data_dir, seed=FLAGS.seed)
+    return Quickstart(data, settings_from_flags(), out)
+
+
 def main(argv: list[str]) -> None:
     """Runs all steps."""
     if len(argv) > 1:
         raise app.UsageError(f'unknown arguments: {" ".join(argv[1:])}')
-    keras.utils.set_random_seed(FLAGS.seed)
-    data = tf_n2uq.data.load(FLAGS.dataset, data_dir=FLAGS.data_dir, seed=FLAGS.seed)
-    out = Path(FLAGS.out)
-    steps = Quickstart(data, settings_from_flags(), out)
+    try:
+        steps = prepare()
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(f'quickstart: {error}') from error
+    data, out = steps.data, steps.out
     float_model = steps.train_float()
     int8_model = steps.train_int8(float_model)
     n2uq_model = steps.train_n2uq(float_model)

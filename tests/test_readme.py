@@ -1,0 +1,37 @@
+"""What the README says, done."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
+def test_the_python_of_the_readme_runs_as_written(tmp_path):
+    (code,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert 'integer-only   yes' in result.stdout
+    assert (tmp_path / 'model.tflite').read_bytes()[4:8] == b'TFL3'
+
+
+def test_every_make_target_and_file_of_the_readme_exists():
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    targets = set(re.findall(r'^(?:`)?make ([a-z-]+)', README, re.MULTILINE))
+    targets |= set(re.findall(r'`make ([a-z-]+)`', README))
+    assert {'demo', 'test'} <= targets
+    for target in targets:
+        assert re.search(rf'^{target}:', makefile, re.MULTILINE), target
+    for link in re.findall(r'\]\(((?!http)[^)]+)\)', README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_extras_of_the_readme_exist():
+    setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    (install,) = re.findall(r"pip install '\.\[([a-z,]+)\]'", README)
+    for extra in install.split(','):
+        assert f"'{extra}':" in setup
