@@ -5,8 +5,8 @@ r"""Time and memory of the activation quantizer beside TensorFlow's fake quantiz
 Forward and backward pass of one tensor in a `tf.function`. Times are medians of runs that take
 turns within one process; ratios are to `tf.quantization.fake_quant_with_min_max_vars` with all its
 gradients. CPU time is of all threads together: unlike wall time it hardly depends on what
-else the machine does. Memory is how far the peak resident set of a fresh process rises during its
-first ten runs, above what TensorFlow, the function's graph and the inputs take.
+else the machine does. Memory is how far the resident set of a fresh process rises during its first
+ten runs, compilation included, above what TensorFlow, the graph and the inputs take (Linux).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,14 +100,23 @@ def measure_times(
 
 
 def measure_memory(bits: int, x: tf.Tensor, dy: tf.Tensor) -> int:
-    """Returns by how many bytes this process's peak resident set rises in a few runs."""
+    """Returns by how many bytes this process's resident set peaks above where it is (Linux)."""
     run = subject(bits)
     # The graph and the threads, but not the memory: of one value.
     run(x[:1], dy[:1])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Makes the kernel forget the peak so far: importing and compiling may have had a higher one.
+    Path('/proc/self/clear_refs').write_text('5')
+    before = resident_set('VmRSS')
     for _ in range(_MEMORY_RUNS):
         run(x, dy)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return resident_set('VmHWM') - before
+
+
+def resident_set(entry: str) -> int:
+    """Returns an entry of /proc/self/status in bytes: VmRSS is the present size, VmHWM the peak."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    values = dict(line.split(':', 1) for line in lines)
+    return int(values[entry].split()[0]) * 1024
 
 
 def memory_in_fresh_process(bits: int) -> int:

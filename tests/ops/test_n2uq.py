@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import re
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -9,12 +12,12 @@ import tensorflow as tf
 from tests.ops import surrogate
 from tests.ops.references import assert_equal, cases, nhwc
 from tf_n2uq import ops
-from tf_n2uq.ops import blocks
+from tf_n2uq.ops import compiled, n2uq, segments
 
 ACTIVATION = cases('activation_quantizer')
 WEIGHT = cases('weight_quantizer')
 FUNCTIONS = [ops.learnable_threshold, ops.learnable_threshold_elementwise]
-SEVERAL_BLOCKS = 2 * blocks._BLOCK_SIZE + 77
+SEVERAL_CHUNKS = 2 * compiled._CHUNK + 77
 
 
 def parameters_of(bits, seed=0, dtype=np.float32):
@@ -92,8 +95,8 @@ def test_forward_is_the_staircase_and_gradient_that_of_the_ramp(
 
 
 @pytest.mark.parametrize('bits', [2, 4, 5, 6, 8])
-@pytest.mark.parametrize('size', [1, blocks._BLOCK_SIZE, SEVERAL_BLOCKS])
-def test_block_borders_do_not_show(bits, size):
+@pytest.mark.parametrize('size', [1, segments.ROW, compiled._CHUNK, SEVERAL_CHUNKS])
+def test_chunk_borders_do_not_show(bits, size):
     x, parameters, dy = random_tensors([size], bits)
     exact = [v.astype(np.float64) for v in (x, *parameters, dy)]
     start, intervals, input_scale, output_scale = exact[1:5]
@@ -185,8 +188,8 @@ def test_empty_batch_has_zero_gradients(function, jit_compile):
 
 
 @pytest.mark.parametrize('bits', [4, 8])
-def test_xla_computes_several_blocks(bits):
-    x, parameters, dy = random_tensors([SEVERAL_BLOCKS], bits)
+def test_xla_computes_several_chunks(bits):
+    x, parameters, dy = random_tensors([SEVERAL_CHUNKS], bits)
     away = surrogate.far_from_knots(x, parameters[0], parameters[1], parameters[2], 1e-5)
     x = np.where(away, x, 50).astype(np.float32)
     run = tf.function(with_gradients, jit_compile=True)
@@ -237,27 +240,20 @@ def _is_small(tensor, limit):
     return count is not None and count <= limit
 
 
-def test_blocks_hold_the_chain_of_temporaries():
-    """Outside of its loops the function computes the output and dx, and nothing of their size."""
-    size = SEVERAL_BLOCKS
-    signature = tf.TensorSpec([size], tf.float32)
-    _, parameters, _ = random_tensors([1], 4)
-
-    @tf.function
-    def run(x, dy):
-        return with_gradients(ops.learnable_threshold, x, parameters, dy)
-
-    graph = run.get_concrete_function(signature, signature).graph
-    loops = [op.type for op in graph.get_operations() if op.type.endswith('While')]
-    assert len(loops) == 2
-    same_memory = {'Placeholder', 'Reshape', 'EnsureShape', 'Identity', 'IdentityN', *loops}
-    large = [
-        tensor.name
-        for operation in graph.get_operations()
-        for tensor in operation.outputs
-        if tensor.shape.rank == 1 and tensor.shape[0] == size and operation.type not in same_memory
-    ]
-    assert len(large) <= 2, large
+def test_compiled_gradient_has_no_temporary_of_the_size_of_its_input():
+    size, n = 8 * compiled._CHUNK, 15
+    vector, scalar = tf.TensorSpec([size]), tf.TensorSpec([])
+    run = tf.function(n2uq._gradient_and_sums, jit_compile=True, autograph=False)
+    parameters = [tf.TensorSpec([n + 1]), tf.TensorSpec([n]), tf.TensorSpec([n]), scalar]
+    hlo = run.experimental_get_compiler_ir(vector, vector, *parameters)(stage='optimized_hlo')
+    # What stands inside of fused computations exists in registers only.
+    computations = re.findall(r'^(?:ENTRY )?%?(\S+) \(.*?\{\n(.*?)^\}', hlo, re.M | re.S)
+    outside = [body for name, body in computations if not name.startswith(('fused', 'wrapped'))]
+    made = re.findall(r'^ .* = f32\[([\d,]+)\]\S* (fusion|copy|pad)\(', '\n'.join(outside), re.M)
+    assert len(made) > 5
+    # dx, and nothing else.
+    large = [shape for shape, _ in made if math.prod(map(int, shape.split(','))) >= size]
+    assert len(large) <= 1
 
 
 @hypothesis.settings(max_examples=20)

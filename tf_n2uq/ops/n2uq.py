@@ -11,14 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_n2uq.ops.blocks import map_blocks
 from tf_n2uq.ops.channels import reduction_axes
-from tf_n2uq.ops.segments import (
-    SegmentSums,
-    count_below,
-    segment_gradient,
-    weighted_count_below,
-)
+from tf_n2uq.ops.compiled import call_compiled, sum_over_chunks
+from tf_n2uq.ops.segments import ROW, count_below, segment_sums, slope_at
 
 SMALLEST_INTERVAL = 1e-3
 # A channel whose mean magnitude is not even this is taken for all zeros.
@@ -74,6 +69,9 @@ def learnable_threshold(
     1e-3 counts as 1e-3 and has no gradient. `output_scale` takes the gradient of the forward
     function. The backward pass keeps `x` and recomputes everything else.
 
+    Both passes are compiled by XLA, once for each number of values and of intervals, which takes
+    some tenths of a second the first time.
+
     Args:
         x: Any shape, float16, bfloat16, float32 or float64.
         start: `[1]`, where the first interval begins.
@@ -90,14 +88,8 @@ def learnable_threshold(
         ValueError: `intervals` is not a vector of 2**bits − 1 values for bits in 1..8.
     """
 
-    def levels(
-        flat: tf.Tensor, thresholds: tf.Tensor, input_scale: tf.Tensor, step: tf.Tensor
-    ) -> tf.Tensor:
-        def block(values: tf.Tensor) -> tuple[tf.Tensor]:
-            scaled = tf.cast(values, step.dtype) * input_scale
-            return (tf.cast(weighted_count_below(scaled, thresholds, step), values.dtype),)
-
-        return map_blocks(block, [flat], flat.dtype)[0]
+    def levels(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(call_compiled(_levels, [x], parameters), tf.shape(x))
 
     return _staircase(x, start, intervals, input_scale, output_scale, levels)
 
@@ -109,7 +101,7 @@ def learnable_threshold_elementwise(
     input_scale: tf.Tensor,
     output_scale: tf.Tensor,
 ) -> tf.Tensor:
-    """The same function and gradient as `learnable_threshold`, the forward pass without a loop.
+    """The same function and gradient as `learnable_threshold`, the forward pass not compiled.
 
     For inference: a graph of a few elementwise operations is what TFLite's converter, and a
     reader of a saved model, can work with. In training it is slower.
@@ -128,14 +120,7 @@ def learnable_threshold_elementwise(
         TypeError: As for `learnable_threshold`.
         ValueError: As for `learnable_threshold`.
     """
-
-    def levels(
-        values: tf.Tensor, thresholds: tf.Tensor, input_scale: tf.Tensor, step: tf.Tensor
-    ) -> tf.Tensor:
-        scaled = tf.cast(values, step.dtype) * input_scale
-        return tf.cast(tf.cast(count_below(scaled, thresholds), step.dtype) * step, values.dtype)
-
-    return _staircase(x, start, intervals, input_scale, output_scale, levels, flatten=False)
+    return _staircase(x, start, intervals, input_scale, output_scale, _levels)
 
 
 def threshold_levels(
@@ -185,32 +170,29 @@ def _staircase(
     input_scale: tf.Tensor,
     output_scale: tf.Tensor,
     levels: Callable[..., tf.Tensor],
-    flatten: bool = True,
 ) -> tf.Tensor:
-    """The staircase computed by `levels(x, thresholds, input_scale, step)`, G-STE as gradient."""
+    """The staircase computed by `levels`, which does what `_levels` does; G-STE as gradient."""
     x, parameters = _prepare(x, start, intervals, input_scale, output_scale)
 
     @tf.custom_gradient
-    def function(
-        x: tf.Tensor,
-        start: tf.Tensor,
-        intervals: tf.Tensor,
-        input_scale: tf.Tensor,
-        output_scale: tf.Tensor,
-    ) -> tuple[tf.Tensor, Any]:
+    def function(x: tf.Tensor, *parameters: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        start, intervals, input_scale, output_scale = parameters
         _, _, thresholds = interval_thresholds(start, intervals)
         step = output_scale * (2 / intervals.shape[0])
-        values = tf.reshape(x, [-1]) if flatten else x
-        y = levels(values, thresholds, input_scale, step)
-        y = tf.reshape(y, tf.shape(x)) if flatten else y
-        y = tf.ensure_shape(y, x.shape)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return _gradient(x, dy, start, intervals, input_scale, output_scale)
+            return _gradient(x, dy, *parameters)
 
-        return y, gradient
+        return tf.ensure_shape(levels(x, thresholds, input_scale, step), x.shape), gradient
 
     return function(x, *parameters)
+
+
+def _levels(
+    x: tf.Tensor, thresholds: tf.Tensor, input_scale: tf.Tensor, step: tf.Tensor
+) -> tf.Tensor:
+    count = count_below(tf.cast(x, thresholds.dtype) * input_scale, thresholds)
+    return tf.cast(tf.cast(count, step.dtype) * step, x.dtype)
 
 
 def _gradient(
@@ -223,37 +205,52 @@ def _gradient(
 ) -> tuple[tf.Tensor, ...]:
     """Gradient of `_staircase` with respect to all of its five arguments."""
     n = intervals.shape[0]
-    dtype = intervals.dtype
     floored, breakpoints, thresholds = interval_thresholds(start, intervals)
-    slopes = (2 / n) / floored
-    product = input_scale * output_scale
+    slopes = output_scale * (2 / n) / floored
+    dx, sums = call_compiled(
+        _gradient_and_sums, [x, dy], [breakpoints, thresholds, slopes, input_scale]
+    )
+    above, d_input = sums[0], sums[1]
+    weight, moment, upper_half = tf.unstack(tf.reshape(sums[2:], [3, n]))
 
-    def block(x: tf.Tensor, dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x, dy = tf.cast(x, dtype), tf.cast(dy, dtype)
-        rise, sums = segment_gradient(x * input_scale, dy, breakpoints, thresholds, slopes)
-        sums = tf.concat([sums.pack(), [tf.reduce_sum(rise * x)]], 0)
-        return tf.cast(rise * product, x_dtype), sums
-
-    x_dtype = x.dtype
-    flat = [tf.reshape(x, [-1]), tf.reshape(dy, [-1])]
-    dx, packed = map_blocks(block, flat, x_dtype, 2 * n + 3, dtype)
-    sums = SegmentSums.unpack(packed[:-1])
-
-    per_segment = slopes * output_scale * sums.weight
+    per_segment = slopes * weight
     # Widening interval j moves all later segments to the right and flattens its own: the share
     # (z − d_{j−1})/a_j of its values, where z − d_{j−1} = (z − t_j) + a_j/2.
-    own = slopes * output_scale * sums.moment / floored + per_segment / 2
+    own = slopes * moment / floored + per_segment / 2
     d_intervals = -(tf.cumsum(per_segment, exclusive=True, reverse=True) + own)
     d_intervals = tf.where(intervals > SMALLEST_INTERVAL, d_intervals, tf.zeros_like(intervals))
-    levels = tf.range(n, dtype=dtype)
-    d_output = tf.reduce_sum(levels * sums.weight) + sums.upper_half + n * sums.above
+    lower_levels = tf.range(n, dtype=intervals.dtype)
+    d_output = tf.reduce_sum(lower_levels * weight + upper_half) + n * above
     return (
         tf.ensure_shape(tf.reshape(dx, tf.shape(x)), x.shape),
         -tf.reduce_sum(per_segment),
         d_intervals,
-        packed[-1] * output_scale,
+        d_input,
         d_output * (2 / n),
     )
+
+
+def _gradient_and_sums(
+    x: tf.Tensor,
+    dy: tf.Tensor,
+    breakpoints: tf.Tensor,
+    thresholds: tf.Tensor,
+    slopes: tf.Tensor,
+    input_scale: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """All of `_gradient` that goes through the values: dx, and what it takes sums of."""
+
+    def sums(x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+        x, dy = tf.cast(x, slopes.dtype), tf.cast(dy, slopes.dtype)
+        scaled = x * input_scale
+        above = tf.where(scaled > breakpoints[-1], dy, tf.zeros_like(dy))
+        rise = dy * slope_at(scaled, breakpoints, slopes)
+        totals = [tf.reduce_sum(above), tf.reduce_sum(rise * x)]
+        return tf.concat([totals, *segment_sums(scaled, dy, breakpoints, thresholds)], 0)
+
+    slope = slope_at(tf.cast(x, slopes.dtype) * input_scale, breakpoints, slopes)
+    dx = tf.cast(tf.cast(dy, slopes.dtype) * slope * input_scale, x.dtype)
+    return dx, sum_over_chunks(sums, [x, dy], ROW)
 
 
 def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1) -> tf.Tensor:

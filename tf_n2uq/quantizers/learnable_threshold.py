@@ -79,8 +79,8 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
 
         Args:
             inputs: Any shape, floating point dtype.
-            training: Chooses the implementation, not the result: what is not in training gets a
-                graph without a loop, which converters understand.
+            training: Chooses the implementation, not the result: what is not in training gets
+                plain operations in place of compiled functions, which converters understand.
             weights: What `build` returned.
             **kwargs: Ignored.
 
