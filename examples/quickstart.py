@@ -31,7 +31,7 @@ flags.DEFINE_integer('bits', 2, 'Bit-width of kernels and inputs of the quantize
 flags.DEFINE_string('model', None, 'Network; by default resnet8 for digits, else resnet20.')
 flags.DEFINE_float('width', None, 'Factor on its filters; by default 1 for digits, else 0.5.')
 flags.DEFINE_integer(
-    'epochs', None, 'Epochs at low bits; by default 60 for digits, else 8.', lower_bound=1
+    'epochs', None, 'Epochs at low bits; by default 60 for digits, else 12.', lower_bound=1
 )
 flags.DEFINE_integer(
     'float_epochs', None, 'Epochs in float; by default 40 for digits, else 5.', lower_bound=1
@@ -57,7 +57,7 @@ class Settings:
 
 
 _DIGITS = Settings('resnet8', 1.0, epochs=60, float_epochs=40, batch_size=32, augment='shift')
-_LARGER = Settings('resnet20', 0.5, epochs=8, float_epochs=5, batch_size=128, augment='shift_flip')
+_LARGER = Settings('resnet20', 0.5, epochs=12, float_epochs=5, batch_size=128, augment=None)
 
 
 @dataclasses.dataclass(frozen=True)

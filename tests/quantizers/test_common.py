@@ -113,3 +113,13 @@ def test_learns_in_a_model_of_unknown_batch_size(quantizer):
 def test_wrong_channel_axis_is_named(kind, axis):
     with pytest.raises(TypeError, match='channel_axis: expected an integer or a tuple'):
         kind(bits=4, channel_axis=axis)
+
+
+@each_of_tensors
+def test_int8_scale_times_the_stretched_levels_is_the_output(quantizer):
+    owner = Owner(quantizer)
+    x = tf.random.uniform([500], -1.0, 3.0)
+    units = owner(x, training=True).numpy() / float(quantizer.int8_scale(owner.quantizer_weights))
+    np.testing.assert_allclose(units, np.rint(units), atol=2e-3)
+    stretch = 255 // (2**quantizer.bits - 1)
+    np.testing.assert_array_equal(np.rint(units) % stretch, 0)

@@ -100,3 +100,10 @@ def test_a_table_without_channel_axis_is_one_function_for_all():
 def test_what_no_int8_sum_can_hold_is_refused(table, error, message):
     with pytest.raises(error, match=message):
         plan_comparators(table)
+
+
+@pytest.mark.parametrize(('highest', 'stretch'), [(1, 255), (3, 85), (7, 36), (15, 17), (127, 2)])
+def test_levels_are_stretched_for_the_highest_that_there_is(highest, stretch):
+    table = np.zeros((256, 2), np.int32)
+    table[100:, 0] = 1  # no higher level is in use
+    assert plan_comparators(table, highest).stretch == stretch

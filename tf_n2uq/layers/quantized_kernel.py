@@ -10,6 +10,8 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq.layers.integer_bias import bias_rounding
+
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
 
@@ -24,6 +26,7 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
     Attributes:
         layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`).
         quantize_config: the TFMOT `QuantizeConfig` that names kernels and quantizers.
+        integer_bias: whether the bias is rounded at inference as an integer file rounds it.
         kernel_quantizers: per kernel, its attribute, its quantizer, and the quantizer's variables.
     """
 
@@ -34,13 +37,20 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
     losses = keras.layers.Layer.losses
 
     def __init__(
-        self, layer: keras.layers.Layer, quantize_config: _QuantizeConfig, **kwargs: Any
+        self,
+        layer: keras.layers.Layer,
+        quantize_config: _QuantizeConfig,
+        integer_bias: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Creates the wrapper.
 
         Args:
             layer: the layer to wrap, built or not.
             quantize_config: names the layer's kernels and their quantizers.
+            integer_bias: whether, at inference, the layer's bias together with what a batch
+                normalization right behind it adds is rounded to what int32 can hold of it in
+                the file (see `integer_bias.bias_rounding`).
             **kwargs: Keras layer arguments; `name` defaults to `quant_<layer name>`, as TFMOT's.
 
         Raises:
@@ -49,6 +59,7 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         # Kernels are read in float32 here, also under mixed precision: the wrapped layer casts.
         kwargs.setdefault('dtype', 'float32')
         super().__init__(layer, quantize_config, autocast=False, **kwargs)
+        self.integer_bias = integer_bias
         self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
 
     def build(self, input_shape: Any) -> None:
@@ -88,7 +99,17 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             for attribute, kernel in self.quantized_kernels(training).items()
         }
         with _stand_in(self.layer, kernels):
-            return self.layer(inputs)
+            outputs = self.layer(inputs)
+        return self._round_bias(outputs, training) if self.integer_bias else outputs
+
+    def _round_bias(self, outputs: tf.Tensor, training: Any) -> tf.Tensor:
+        in_training = tf.get_static_value(tf.cast(training, tf.bool))
+        rounding = None if in_training else bias_rounding(self)
+        if rounding is None:
+            return outputs
+        if in_training is None:
+            rounding = tf.where(tf.cast(training, tf.bool), tf.zeros_like(rounding), rounding)
+        return outputs + tf.cast(rounding, outputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
@@ -96,7 +117,7 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop('autocast', None)
-        return config
+        return {**config, 'integer_bias': self.integer_bias}
 
 
 def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:

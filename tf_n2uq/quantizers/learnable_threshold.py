@@ -123,6 +123,19 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         (output_scale,) = self._entries(weights, 'output_scale')
         return float(output_scale.numpy()[0]) * 2 / self.steps
 
+    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """Returns the scale of the output as an int8 tensor whose levels lie as far apart as fit.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            float64 `[]`, ≥ 0.
+        """
+        (output_scale,) = self._entries(weights, 'output_scale')
+        step = tf.abs(tf.cast(output_scale[0], tf.float64)) * (2 / self.steps)
+        return step / (255 // self.steps)
+
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """Returns start values for a tensor: the uniform levels with the smallest squared error.
 

@@ -112,6 +112,22 @@ class PACTQuantizer(ConfiguredQuantizer):
         (clip_value,) = self._entries(weights, 'clip_value')
         return float(clip_value.numpy()[0]) / (2**self.bits - 1)
 
+    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """The scale of the output as an int8 tensor whose levels lie as far apart as fit.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            float64 `[]`.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        (clip_value,) = self._entries(weights, 'clip_value')
+        n = 2**self.bits - 1
+        return tf.cast(clip_value[0], tf.float64) / (n * (255 // n))
+
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """A clipping value that quantizes what was measured with the least squared error.
 

@@ -117,6 +117,21 @@ class RangeQuantizer(ConfiguredQuantizer):
         low, high = (np.float32(v.numpy()) for v in self._entries(weights, 'min', 'max'))
         return float(low), float(max(high, low + np.float32(_SMALLEST_WIDTH)))
 
+    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """Returns what one of the `2**bits` values is above the one before it.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            float64 `[]`, > 0.
+        """
+        low, high = (
+            tf.cast(tf.convert_to_tensor(v), tf.float64)
+            for v in self._entries(weights, 'min', 'max')
+        )
+        return tf.maximum(high - low, _SMALLEST_WIDTH) / (2**self.bits - 1)
+
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """Returns the range of a tensor: all that was seen of it, and zero.
 

@@ -76,7 +76,7 @@ def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None
     for name in sorted(assignment.configs):
         _split_separable(graph, graph.steps[name], assignment)
     for name, config in list(assignment.configs.items()):
-        _quantize_kernel(graph, graph.steps[name], config)
+        _quantize_kernel(graph, graph.steps[name], config, integer_bias=tensor_bits is not None)
     if tensor_bits is not None:
         place_ranges(graph, assignment, tensor_bits)
 
@@ -158,14 +158,14 @@ def _pointwise_part(layer: keras.layers.SeparableConv2D) -> keras.layers.Conv2D:
     )
 
 
-def _quantize_kernel(graph: Graph, step: Step, config: Any) -> None:
+def _quantize_kernel(graph: Graph, step: Step, config: Any, integer_bias: bool) -> None:
     quantizer = config.input_quantizer()
     if quantizer is not None:
         reader, source = _behind_own_padding(graph, step)
         thresholds = Quantize(quantizer, name=f'{step.name}_thresholds')
         graph.insert_before(reader, source, thresholds)
     # The wrapper's name carries TFMOT's prefix, the step keeps the layer's.
-    step.layer = QuantizedKernel(step.layer, config)
+    step.layer = QuantizedKernel(step.layer, config, integer_bias)
 
 
 def _behind_own_padding(graph: Graph, step: Step) -> tuple[Step, Ref]:

@@ -78,13 +78,15 @@ class ComparatorPlan:
         return level if self.base is None else level + self.base
 
 
-def plan_comparators(table: np.ndarray) -> ComparatorPlan:
+def plan_comparators(table: np.ndarray, highest: int = 1) -> ComparatorPlan:
     """Finds the fewest comparators that add up to a table.
 
     Args:
         table: Integers of shape [256, *channel_shape]: `table[q + 128]` is the level for the int8
             value q. Levels must lie in -128..127 and span at most 255 with 0, which is what an int8
             sum holds.
+        highest: The highest level that there is, whether the table reaches it or not. It is what
+            levels are stretched for: not by how much of them happens to be in use.
 
     Returns:
         The plan. It has as many comparators as the channel with the most steps up plus the channel
@@ -104,7 +106,7 @@ def plan_comparators(table: np.ndarray) -> ComparatorPlan:
     base = table[0] - down.sum(axis=0)
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
-    span = max(int((table - base).max()), max(0, int(table.max())) - lowest)
+    span = max(int((table - base).max()), max(highest, int(table.max())) - lowest)
     if span > SPAN:
         raise ValueError(
             f'`table` must need at most {SPAN} comparators that are on at once, the most that an '

@@ -48,7 +48,7 @@ class IntegerNetwork:
         # Read here, in eager mode: inside the converted function variables have no values yet.
         self._ranges = {step.name: Range.of(step) for step in self._order if is_range(step)}
         self.plans: list[ComparatorPlan] = [
-            plan_comparators(table.levels) for table in self._tables.values()
+            plan_comparators(table.levels, table.highest) for table in self._tables.values()
         ]
         self._kernels = self._integer_kernels()
 

@@ -45,12 +45,14 @@ class LevelTable:
         levels: integers `[256, …]`, the level for each of the int8 values -128..127; the other
             axes broadcast against the tensor without its batch.
         step: what one level is worth in Keras, > 0.
+        highest: the highest level of the quantizer.
     """
 
     source: Ref
     range: Range
     levels: np.ndarray
     step: float
+    highest: int
 
 
 def table_of(graph: Graph, thresholds: Step) -> LevelTable:
@@ -85,7 +87,8 @@ def table_of(graph: Graph, thresholds: Step) -> LevelTable:
             f'model: the output scale of {thresholds.name!r} makes a level worth {step_size}; '
             'expected a finite number other than 0. Calibrate and train the model again.'
         )
-    return LevelTable(source, tensor_range, levels * int(np.sign(step_size)), abs(step_size))
+    sign = int(np.sign(step_size))
+    return LevelTable(source, tensor_range, levels * sign, abs(step_size), 2**quantizer.bits - 1)
 
 
 def _int8_values_per_channel(tensor_range: Range, input_shape: tuple[int | None, ...]) -> tf.Tensor:

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+import tf_n2uq
+from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers.integer_bias import bias_rounding
+
+layers = keras.layers
+SHAPE = (8, 8, 3)
+
+
+def quantized(*inner, bits=2, tensor_bits=8):
+    model = keras.Sequential(
+        [
+            layers.Conv2D(8, 3, activation='relu', input_shape=SHAPE, name='stem'),
+            *inner,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, name='head'),
+        ]
+    )
+    for variable in model.variables:
+        if variable.name.endswith(('bias:0', 'beta:0', 'gamma:0', 'moving_mean:0')):
+            variable.assign(tf.random.uniform(variable.shape, 0.2, 1.0, seed=1))
+    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
+    scheme = tf_n2uq.N2UQScheme(bits=bits, tensor_bits=tensor_bits)
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    tf_n2uq.calibrate(model, tf.data.Dataset.from_tensors(images()))
+    return model
+
+
+def images():
+    return np.random.default_rng(0).uniform(0, 1, (16, *SHAPE)).astype(np.float32)
+
+
+def in_units(model, name, normalization=None):
+    """The layer's whole bias, rounded and not, in units of input scale times kernel scale."""
+    wrapper = model.get_layer(f'quant_{name}')
+    rounding = bias_rounding(wrapper).numpy()
+    thresholds = model.get_layer(f'{name}_thresholds')
+    step = thresholds.quantizer.step(thresholds.quantizer_weights)
+    ((attribute, quantizer, _),) = wrapper.kernel_quantizers
+    unit = np.reshape(quantizer.integers(getattr(wrapper.layer, attribute))[1], [-1])
+    grid = unit.astype(np.float64) * step / (255 // thresholds.quantizer.steps)
+    bias = np.zeros(len(grid)) if wrapper.layer.bias is None else wrapper.layer.bias.numpy()
+    if normalization is not None:
+        behind = model.get_layer(normalization)
+        sigma = np.sqrt(behind.moving_variance.numpy().astype(np.float64) + behind.epsilon)
+        bias = bias - behind.moving_mean.numpy() + behind.beta.numpy() * sigma / behind.gamma
+    return bias / grid, (bias + rounding) / grid
+
+
+@pytest.mark.parametrize('bits', [2, 3, 4])
+@pytest.mark.parametrize(
+    ('inner', 'normalization'),
+    [
+        ([layers.Conv2D(6, 3, name='inner')], None),
+        (
+            [
+                layers.Conv2D(6, 3, use_bias=False, name='inner'),
+                layers.BatchNormalization(name='n'),
+            ],
+            'n',
+        ),
+        ([layers.Conv2D(6, 3, name='inner'), layers.BatchNormalization(name='n')], 'n'),
+        (
+            [
+                layers.ZeroPadding2D(1),
+                layers.DepthwiseConv2D(3, depth_multiplier=2, name='inner'),
+                layers.BatchNormalization(name='n'),
+                layers.ReLU(),
+            ],
+            'n',
+        ),
+    ],
+    ids=['bias', 'normalization', 'both', 'depthwise'],
+)
+def test_the_whole_bias_becomes_the_nearest_integer(inner, normalization, bits):
+    copies = [type(layer).from_config(layer.get_config()) for layer in inner]
+    exact, rounded = in_units(quantized(*copies, bits=bits), 'inner', normalization)
+    assert np.max(np.abs(exact - np.rint(exact))) > 1e-3
+    np.testing.assert_allclose(rounded, np.rint(exact), atol=1e-3)
+
+
+def test_inference_adds_the_rounding_and_training_does_not():
+    model = quantized(layers.Conv2D(6, 3, name='inner'))
+    wrapper = model.get_layer('quant_inner')
+    inputs = tf.zeros([1, 6, 6, 8])
+    bias = wrapper.layer.bias.numpy()
+    np.testing.assert_allclose(wrapper(inputs, training=True)[0, 0, 0], bias, rtol=1e-6)
+    expected = bias + bias_rounding(wrapper).numpy()
+    np.testing.assert_allclose(wrapper(inputs, training=False)[0, 0, 0], expected, rtol=1e-6)
+    assert np.any(expected != bias)
+    symbolic = tf.function(lambda training: wrapper(inputs, training=training))
+    for training, want in ((True, bias), (False, expected)):
+        np.testing.assert_allclose(symbolic(tf.constant(training))[0, 0, 0], want, rtol=1e-6)
+
+
+def test_a_channel_without_kernel_or_without_slope_is_left_alone():
+    model = quantized(layers.Conv2D(6, 3, name='inner'), layers.BatchNormalization(name='n'))
+    wrapper, behind = model.get_layer('quant_inner'), model.get_layer('n')
+    kernel = wrapper.layer.kernel.numpy()
+    kernel[..., 0] = 0
+    wrapper.layer.kernel.assign(kernel)
+    behind.gamma.assign(np.array([1, 0, 1, 1, 1, 1], np.float32))
+    rounding = bias_rounding(wrapper).numpy()
+    assert rounding[0] == 0
+    assert rounding[1] == 0
+    assert np.all(rounding[2:] != 0)
+    assert np.all(np.isfinite(model(images())))
+
+
+def test_without_8_bit_tensors_the_network_stays_as_published():
+    model = quantized(layers.Conv2D(6, 3, name='inner'), tensor_bits=None)
+    wrapper = model.get_layer('quant_inner')
+    outputs = wrapper(tf.zeros([1, 6, 6, 8]), training=False)
+    np.testing.assert_array_equal(outputs[0, 0, 0], wrapper.layer.bias)
+
+
+@pytest.mark.parametrize('suffix', ['.keras', '.h5', ''])
+def test_a_loaded_model_rounds_as_before(suffix, tmp_path):
+    model = quantized(layers.Conv2D(6, 3, name='inner'), layers.BatchNormalization(name='n'))
+    model.save(tmp_path / f'model{suffix}')
+    loaded = keras.models.load_model(tmp_path / f'model{suffix}')
+    np.testing.assert_array_equal(loaded.predict(images()), model.predict(images()))
+    wrappers = [layer for layer in loaded.layers if isinstance(layer, QuantizedKernel)]
+    assert all(bias_rounding(wrapper) is not None for wrapper in wrappers)
+    assert all(wrapper.integer_bias for wrapper in wrappers)

@@ -1,0 +1,103 @@
+"""What an integer network makes of a bias: a whole number of the kernel's accumulator units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.layers.quantize import Quantize
+
+if TYPE_CHECKING:
+    from tf_n2uq.layers.quantized_kernel import QuantizedKernel
+
+
+def bias_rounding(kernel: QuantizedKernel) -> tf.Tensor | None:
+    """Returns what rounding to int32 adds to the bias of a layer at inference.
+
+    The bias of an integer layer, with what a batch normalization behind it adds, is an integer in
+    units of input scale times kernel scale. With few levels that unit is coarse enough for
+    predictions to depend on it, so a network that shall predict what its integer file predicts
+    has to round too.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018, section 2.4.
+
+    Args:
+        kernel: a layer that is connected in a model: its input scale is the business of the
+            quantizer in front of it, and most of its bias that of the normalization behind it.
+
+    Returns:
+        float64 `[output channels]`, to be added to the output of the layer, before the
+        normalization. None if the layer has no single quantizer in front of it.
+    """
+    quantizer = _quantizer_in_front(kernel)
+    if quantizer is None or len(kernel.kernel_quantizers) != 1:
+        return None
+    scale = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
+    ((attribute, kernel_quantizer, _),) = kernel.kernel_quantizers
+    values = tf.cast(tf.convert_to_tensor(getattr(kernel.layer, attribute)), tf.float32)
+    unit = tf.reshape(tf.cast(kernel_quantizer.integers(values)[1], tf.float64), [-1])
+    bias = _bias(kernel.layer, _normalization_behind(kernel))
+    usable = (unit > 0) & tf.math.is_finite(bias)
+    grid = tf.where(usable, unit, tf.ones_like(unit)) * scale
+    rounded = tf.where(usable, grid * tf.round(bias / grid), bias)
+    return tf.stop_gradient(tf.where(usable, rounded - bias, tf.zeros_like(bias)))
+
+
+def _bias(
+    layer: keras.layers.Layer, normalization: keras.layers.BatchNormalization | None
+) -> tf.Tensor:
+    """The layer's bias plus what, in front of the normalization, would do what it adds."""
+    bias = tf.zeros([], tf.float64)
+    if layer.use_bias:
+        bias = tf.cast(tf.convert_to_tensor(layer.bias), tf.float64)
+    if normalization is None:
+        return bias
+    mean, variance, gamma, beta = (
+        None if value is None else tf.cast(tf.convert_to_tensor(value), tf.float64)
+        for value in (
+            normalization.moving_mean,
+            normalization.moving_variance,
+            normalization.gamma,
+            normalization.beta,
+        )
+    )
+    bias -= mean
+    if beta is not None:
+        slope = tf.math.rsqrt(variance + normalization.epsilon)
+        # A channel with γ = 0 gets an infinite bias here, and is left alone.
+        bias += beta / (slope if gamma is None else slope * gamma)
+    return bias
+
+
+def _quantizer_in_front(layer: keras.layers.Layer) -> Quantize | None:
+    """The quantizer whose int8 tensor the layer reads, perhaps padded, pooled or reshaped."""
+    while (parent := _only(_parents_of(layer))) is not None:
+        if isinstance(parent, Quantize):
+            return parent
+        if parent.weights:
+            return None
+        layer = parent
+    return None
+
+
+def _normalization_behind(
+    layer: keras.layers.Layer,
+) -> keras.layers.BatchNormalization | None:
+    reader = _only(node.layer for node in layer.outbound_nodes)
+    return reader if type(reader) is keras.layers.BatchNormalization else None
+
+
+def _parents_of(layer: keras.layers.Layer) -> Iterable[keras.layers.Layer]:
+    """Yields the layers that a layer reads, in all models that it is part of."""
+    for node in layer.inbound_nodes:
+        for parent in node.parent_nodes:
+            yield parent.layer
+
+
+def _only(layers: Iterable[Any]) -> Any | None:
+    found = {id(layer): layer for layer in layers}
+    return next(iter(found.values())) if len(found) == 1 else None
