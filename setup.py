@@ -11,16 +11,19 @@ DATA = [
     'tensorflow-datasets>=4.9.9,<5',
     'importlib-resources>=6,<8',  # tensorflow-datasets imports it without asking for it
 ]
+PYTORCH = ['torch>=2.13,<2.14']
 TFLITE = ['ai-edge-litert>=2.3,<2.4']
 EXAMPLES = [*DATA, *TFLITE, 'matplotlib>=3.9,<4', 'tensorboard>=2.20,<2.22', 'tqdm>=4.66,<5']
 DEV = [
     'build>=1.2',
     'hypothesis>=6.100',
     'mypy>=1.15',
+    'pillow>=11,<13',
     'pytest>=8.3',
     'pytest-timeout>=2.3',
     'pytest-xdist>=3.6',
     'ruff>=0.17,<0.18',
+    'torch==2.13.0',
     'types-tqdm>=4.66',
 ]
 
@@ -52,7 +55,13 @@ setup(
         'tensorflow-model-optimization>=0.8.1,<0.9',
         'tf-keras>=2.21,<2.22',
     ],
-    extras_require={'data': DATA, 'tflite': TFLITE, 'examples': EXAMPLES, 'dev': DEV},
+    extras_require={
+        'data': DATA,
+        'tflite': TFLITE,
+        'pytorch': PYTORCH,
+        'examples': EXAMPLES,
+        'dev': DEV,
+    },
     classifiers=[
         'Development Status :: 3 - Alpha',
         'Intended Audience :: Developers',

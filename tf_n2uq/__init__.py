@@ -1,14 +1,16 @@
 """Low-bit quantization-aware training for tf_keras, down to an integer TFLite file."""
 
-from tf_n2uq import data, layers, models, ops, quantizers, tflite, training
-from tf_n2uq.schemes import N2UQQuantizeConfig, N2UQScheme, calibrate
+from tf_n2uq import checkpoints, data, layers, models, ops, quantizers, tflite, training
+from tf_n2uq.schemes import N2UQPACTQuantizeConfig, N2UQQuantizeConfig, N2UQScheme, calibrate
 
 __version__ = '0.1.0'
 
 __all__ = [
+    'N2UQPACTQuantizeConfig',
     'N2UQQuantizeConfig',
     'N2UQScheme',
     'calibrate',
+    'checkpoints',
     'data',
     'layers',
     'models',

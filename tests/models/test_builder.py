@@ -59,3 +59,48 @@ def test_equal_seeds_give_equal_networks():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         tf_n2uq.models.build(**arguments)
+
+
+IMAGENET = {'input_shape': (64, 64, 3), 'classes': 10}
+
+
+@pytest.mark.parametrize(
+    ('name', 'convolutions', 'parameters'),
+    [
+        ('resnet18', 20, 11_689_512),
+        ('resnet34', 36, 21_797_672),
+        ('resnet50', 53, 25_557_032),
+    ],
+)
+def test_resnets_have_torchvisions_size_and_the_rprelus(name, convolutions, parameters):
+    model = tf_n2uq.models.build(name, input_shape=(64, 64, 3))
+    found = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(found) == convolutions
+    own = [layer for layer in model.layers if isinstance(layer, tf_n2uq.layers.RPReLU)]
+    # Moving averages are buffers in PyTorch, and RPReLUs are N2UQ's.
+    counted = sum(np.size(w) for w in model.trainable_weights)
+    assert counted - sum(layer.count_params() for layer in own) == parameters
+
+
+def test_mobilenet_v2_has_torchvisions_size_and_what_n2uq_adds():
+    model = tf_n2uq.models.build('mobilenet_v2', input_shape=(64, 64, 3))
+    own = [layer for layer in model.layers if isinstance(layer, tf_n2uq.layers.RPReLU)]
+    added = sum(layer.count_params() for layer in own) + 32 * 32 + 2 * 32
+    assert sum(np.size(w) for w in model.trainable_weights) - added == 3_504_872
+
+
+def test_published_networks_keep_their_ends_and_tensors_in_float():
+    model = tf_n2uq.models.build('mobilenet_v2', 4, **IMAGENET, width=0.35)
+    names = {layer.name for layer in model.layers}
+    assert {'feature_0_conv1', 'fc', 'quant_feature_18_conv1'} <= names
+    assert not any(name.endswith('_range') for name in names)
+    clipped = model.get_layer('feature_18_conv1_thresholds').quantizer
+    assert clipped == tf_n2uq.quantizers.PACTQuantizer(4)
+
+
+def test_mobilenet_width_gives_multiples_of_eight():
+    model = tf_n2uq.models.build('mobilenet_v2', **IMAGENET, width=0.35)
+    filters = {x.filters for x in model.layers if type(x) is keras.layers.Conv2D}
+    assert all(count % 8 == 0 for count in filters)
+    assert model.get_layer('feature_0_conv1').filters == 16
+    assert model.get_layer('feature_18_conv1').filters == 1280

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq.models.mobilenet_v2 import CLIPPED, mobilenet_v2
+from tf_n2uq.models.resnet_imagenet import DEPTHS, imagenet_resnet
 from tf_n2uq.models.resnet_small import small_resnet
-from tf_n2uq.schemes import N2UQScheme
+from tf_n2uq.schemes import N2UQPACTQuantizeConfig, N2UQScheme
 
-_DEPTHS = {'resnet8': 8, 'resnet20': 20}
+_keras = tfmot.quantization.keras
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """How a network of a name is built.
+
+    Attributes:
+        build: from width, input shape, classes and name to the float network.
+        as_published: leaves in float what N2UQ's published networks leave in float: the first
+            convolution, the last dense layer, and all tensors but the inputs of convolutions.
+        clipped: the layer whose input PACT clips, if there is one.
+    """
+
+    build: Callable[[float, tuple[int, int, int], int, str], keras.Model]
+    as_published: bool
+    clipped: str | None = None
+
+
+def _resnet(builder: Callable[..., keras.Model], depth: int, as_published: bool) -> _Network:
+    return _Network(lambda *arguments: builder(depth, *arguments), as_published)
+
+
+_NETWORKS = {
+    **{f'resnet{depth}': _resnet(imagenet_resnet, depth, True) for depth in DEPTHS},
+    'mobilenet_v2': _Network(mobilenet_v2, as_published=True, clipped=CLIPPED),
+    **{f'resnet{depth}': _resnet(small_resnet, depth, False) for depth in (20, 8)},
+}
 
 
 def build(
@@ -22,11 +54,16 @@ def build(
     """Builds a network with fresh weights.
 
     Args:
-        name: `resnet20` (for images around 32×32), or `resnet8`, its smaller sibling.
-        bits: None for the float network; 2..8 for the network after `quantize_apply` with
-            `N2UQScheme(bits)`.
+        name: `resnet18`, `resnet34`, `resnet50`, `resnet101`, `resnet152` or `mobilenet_v2`, for
+            ImageNet and as N2UQ publishes them; `resnet20` (for images around 32×32), or
+            `resnet8`, its smaller sibling.
+        bits: None for the float network; 2..8 (of `mobilenet_v2` 2..7) for the network after
+            `quantize_apply` with `N2UQScheme(bits)`. The published networks keep their first
+            convolution, last dense layer and all tensors between the layers in float
+            (`boundary_bits=None, tensor_bits=None`), the small ones have 8 bits there.
         quantize_downsample: whether the 1×1 convolutions of the shortcuts are quantized to
-            `bits` too; otherwise they stay in float. Read only if `bits` is given.
+            `bits` too; otherwise they stay in float. Read only if `bits` is given;
+            `mobilenet_v2` has none.
         input_shape: `(height, width, channels)`.
         classes: number of logits.
         width: factor on the number of filters, > 0; 0.5 is half width.
@@ -38,8 +75,8 @@ def build(
     Raises:
         ValueError: if the name is not known, or an argument is out of its range.
     """
-    if name not in _DEPTHS:
-        raise ValueError(f'name: expected one of {", ".join(_DEPTHS)}, got {name!r}.')
+    if name not in _NETWORKS:
+        raise ValueError(f'name: expected one of {", ".join(_NETWORKS)}, got {name!r}.')
     if len(input_shape) != 3 or not all(size and size > 0 for size in input_shape):
         raise ValueError(
             f'input_shape: expected (height, width, channels) > 0, got {input_shape!r}.'
@@ -48,10 +85,37 @@ def build(
         raise ValueError(f'classes: expected a number of classes ≥ 1, got {classes!r}.')
     if not width > 0:
         raise ValueError(f'width: expected a factor > 0, got {width!r}.')
-    model = small_resnet(_DEPTHS[name], width, input_shape, classes, name)
-    if bits is None:
-        return model
-    layers = {} if quantize_downsample else {r'.*_downsample': None}
-    scheme = N2UQScheme(bits=bits, layers=layers)
-    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    return tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    network = _NETWORKS[name]
+    model = network.build(width, input_shape, classes, name)
+    return model if bits is None else _quantize(model, network, bits, quantize_downsample)
+
+
+def _quantize(
+    model: keras.Model, network: _Network, bits: int, quantize_downsample: bool
+) -> keras.Model:
+    has_shortcuts = any(layer.name.endswith('_downsample') for layer in model.layers)
+    in_float = has_shortcuts and not quantize_downsample
+    elsewhere = None if network.as_published else 8
+    scheme = N2UQScheme(
+        bits=bits,
+        boundary_bits=elsewhere,
+        tensor_bits=elsewhere,
+        layers={r'.*_downsample': None} if in_float else {},
+    )
+    if network.clipped is not None:
+        model = _annotate(model, network.clipped, N2UQPACTQuantizeConfig(bits))
+    annotated = _keras.quantize_annotate_model(model)
+    return _keras.quantize_apply(annotated, scheme=scheme)
+
+
+def _annotate(
+    model: keras.Model, name: str, config: tfmot.quantization.keras.QuantizeConfig
+) -> keras.Model:
+    """Copies a model with one layer annotated."""
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name != name:
+            return layer
+        return _keras.quantize_annotate_layer(layer, config)
+
+    return keras.models.clone_model(model, clone_function=copy)

@@ -2,5 +2,6 @@
 
 from tf_n2uq.schemes.calibration import calibrate
 from tf_n2uq.schemes.n2uq import N2UQQuantizeConfig, N2UQScheme
+from tf_n2uq.schemes.n2uq_pact import N2UQPACTQuantizeConfig
 
-__all__ = ['N2UQQuantizeConfig', 'N2UQScheme', 'calibrate']
+__all__ = ['N2UQPACTQuantizeConfig', 'N2UQQuantizeConfig', 'N2UQScheme', 'calibrate']

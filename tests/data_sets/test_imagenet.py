@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tf_n2uq import data
+from tf_n2uq.data.imagenet_tfds import load_imagenet_tfds
+
+SIZES = {'image_size': 8, 'resize_size': 9}
+PLAIN = {'mean': (0.0,) * 3, 'std': (1 / 255,) * 3} | SIZES
+
+
+class TinyImagenet(tfds.core.GeneratorBasedBuilder):
+    """Images of brightness 0, 10, 20 and so on; labels 0, 1, 2 in turns."""
+
+    VERSION = tfds.core.Version('1.0.0')
+    BUILDER_CONFIGS = [  # noqa: RUF012
+        tfds.core.BuilderConfig(name=name) for name in ('good', 'testing', 'nameless')
+    ]
+
+    def _info(self) -> Any:
+        image = 'photo' if self.builder_config.name == 'nameless' else 'image'
+        features = {
+            image: tfds.features.Image(shape=(None, None, 3), encoding_format='jpeg'),
+            'label': tfds.features.ClassLabel(names=['cat', 'dog', 'eel']),
+        }
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        last = 'test' if self.builder_config.name == 'testing' else 'validation'
+        return {'train': self._examples(20), last: self._examples(4)}
+
+    def _generate_examples(self) -> None:
+        raise NotImplementedError
+
+    def _examples(self, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        image, _ = sorted(self.info.features, key=lambda name: name == 'label')
+        for i in range(count):
+            yield i, {image: np.full((12, 14 + i, 3), 10 * i, np.uint8), 'label': i % 3}
+
+
+@pytest.fixture(scope='module')
+def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('tfds')
+    for config in ('good', 'testing', 'nameless'):
+        tfds.builder(f'tiny_imagenet/{config}', data_dir=root).download_and_prepare()
+    return root
+
+
+@pytest.fixture
+def image_dir(tmp_path: Path) -> Path:
+    for split in ('train', 'val'):
+        (tmp_path / split / 'n01').mkdir(parents=True)
+        for i in range(6):
+            image = Image.new('RGB', (20, 20), (30 * i,) * 3)
+            image.save(tmp_path / split / 'n01' / f'{i}.JPEG')
+    return tmp_path
+
+
+def numbers(dataset: tf.data.Dataset) -> list[tuple[int, int]]:
+    return [
+        (round(float(image.mean()) / 10), int(label))
+        for images, labels in dataset.as_numpy_iterator()
+        for image, label in zip(images, labels, strict=True)
+    ]
+
+
+def test_tensorflow_datasets_is_read_from_encoded_images(tfds_dir: Path):
+    loaded = load_imagenet_tfds(tfds_dir, 'tiny_imagenet/good')
+    assert (loaded.name, loaded.classes) == ('tfds', 3)
+    assert loaded.class_names == ('cat', 'dog', 'eel')
+    assert (loaded.train.examples, loaded.validation.examples) == (20, 4)
+    first = numbers(loaded.train.dataset(8, shuffle=True, **PLAIN))
+    assert sorted(first) == [(i, i % 3) for i in range(20)]
+    assert first == numbers(loaded.train.dataset(8, shuffle=True, **PLAIN))
+    parts = [numbers(loaded.train.dataset(8, shard=(i, 2), **PLAIN)) for i in range(2)]
+    assert sorted(parts[0] + parts[1]) == [(i, i % 3) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ('name', 'error', 'message'),
+    [
+        ('no_such_images', ValueError, "name: expected .*got 'no_such_images'. Give"),
+        ('mnist', FileNotFoundError, r'data_dir: expected .*mnist.*no such folder.*tfds build'),
+        ('tiny_imagenet/testing', ValueError, r"'train' and 'validation', got .*test.*Give"),
+        ('tiny_imagenet/nameless', ValueError, r"'image' and 'label', got .*photo.*Give"),
+    ],
+)
+def test_a_wrong_dataset_of_tensorflow_datasets_is_named(tfds_dir, name, error, message):
+    with pytest.raises(error, match=message):
+        load_imagenet_tfds(tfds_dir, name)
+
+
+def test_imagenet_of_tensorflow_datasets_has_to_be_prepared_first(tmp_path: Path):
+    (tmp_path / 'imagenet2012').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'imagenet2012.*tfds build imagenet2012'):
+        data.load_imagenet(tmp_path)
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
+    with pytest.raises(ImportError, match=r"source: 'tfds'.*pip install 'tf_n2uq\[data\]'"):
+        data.load_imagenet(None, source='tfds')
+
+
+def test_a_folder_is_found_by_itself(image_dir: Path):
+    assert data.load_imagenet(image_dir).name == 'folder'
+    assert data.load_imagenet(str(image_dir)).train.examples == 6
+
+
+def test_nothing_to_be_found_says_what_was_looked_for(tmp_path: Path):
+    message = r'data_dir: expected .*train/CLASS.*train-\*.*imagenet2012.*'
+    with pytest.raises(FileNotFoundError, match=f'{message}has none of these'):
+        data.load_imagenet(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f'{message}is not a folder'):
+        data.load_imagenet(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (
+            {'source': 'lmdb'},
+            r"source: expected one of folder, tfrecords, tfds or auto, got 'lmdb'",
+        ),
+        ({'label_offset': 1}, r"label_offset: expected None for the source 'folder'.*got 1. Leave"),
+        ({'classes': 9}, r"classes: expected None for the source 'folder'.*got 9. Leave"),
+        ({'data_dir': None}, r"data_dir: expected a folder for the source 'auto', got None. Give"),
+        ({'data_dir': None, 'source': 'folder'}, r"source 'folder', got None"),
+    ],
+)
+def test_a_wrong_argument_of_loading_is_named(image_dir: Path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load_imagenet(**{'data_dir': image_dir} | arguments)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'message'),
+    [
+        ({'batch_size': 0}, ValueError, 'batch_size: expected at least 1, got 0. Give'),
+        ({'batch_size': 2.0}, TypeError, 'batch_size: expected an integer, got 2.0'),
+        ({'image_size': -1}, ValueError, 'image_size: expected at least 1, got -1'),
+        ({'resize_size': 7}, ValueError, 'resize_size: expected at least image_size=8.*got 7'),
+        ({'seed': -1}, ValueError, 'seed: expected an integer in 0..4294967295, got -1'),
+        ({'first_epoch': -1}, ValueError, 'first_epoch: expected at least 0, got -1'),
+        ({'shard': (2, 2)}, ValueError, r'shard: expected .* in 0..count−1, got \(2, 2\). Give'),
+        ({'shard': (1,)}, ValueError, r'shard: expected \(index, count\), got \(1,\)'),
+        ({'mean': (0.5,)}, ValueError, r'mean: expected three numbers.*got \(0.5,\)'),
+        ({'std': (1, 0, 1)}, ValueError, r'std: expected three numbers above zero'),
+        ({'min_area': 0}, ValueError, r'min_area: expected a fraction above 0.*got 0'),
+    ],
+)
+def test_a_wrong_argument_of_a_dataset_is_named(image_dir: Path, arguments, error, message):
+    split = data.load_imagenet(image_dir).train
+    with pytest.raises(error, match=message):
+        split.dataset(**{'batch_size': 2} | SIZES | arguments)
+
+
+def test_static_shapes_are_known_and_the_number_of_batches_is_not(image_dir: Path):
+    split = data.load_imagenet(image_dir).train
+    for augment in (False, True):
+        dataset = split.dataset(4, augment=augment, drop_remainder=True, **SIZES)
+        images, labels = dataset.element_spec
+        assert images.shape.as_list() == [4, 8, 8, 3]
+        assert labels.shape.as_list() == [4]
+        assert dataset.cardinality() == tf.data.UNKNOWN_CARDINALITY
+        assert len(list(dataset)) == 1
+
+
+def test_augmentation_mirrors_half_of_the_images_and_sizes_may_differ(image_dir: Path):
+    ramp = np.repeat(np.linspace(0, 255, 64).astype(np.uint8)[np.newaxis], 64, axis=0)
+    for path in (image_dir / 'train' / 'n01').iterdir():
+        Image.fromarray(ramp).save(path, 'JPEG')
+    split = data.load_imagenet(image_dir).train
+    dataset = split.dataset(60, augment=True, repeat=True, image_size=300, resize_size=8)
+    ((images, _),) = dataset.take(1).as_numpy_iterator()
+    mirrored = np.mean(images[:, 0, 0, 0] > images[:, 0, -1, 0])
+    assert 0.25 < mirrored < 0.75
+
+
+def test_a_strategy_divides_batches_among_its_replicas(image_dir: Path):
+    strategy = tf.distribute.MirroredStrategy(['CPU:0'])
+    split = data.load_imagenet(image_dir).train
+    whole = strategy.experimental_distribute_dataset(split.dataset(3, **PLAIN))
+    found = [round(float(image.numpy().mean()) / 30) for images, _ in whole for image in images]
+    assert found == list(range(6))
+
+    def own_shard(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        shard = (context.input_pipeline_id, context.num_input_pipelines)
+        return split.dataset(context.get_per_replica_batch_size(3), shard=shard, **PLAIN)
+
+    sharded = strategy.distribute_datasets_from_function(own_shard)
+    assert sum(len(labels) for _, labels in sharded) == 6
+
+
+def test_tf_data_divides_a_whole_dataset_and_leaves_a_shard_alone(image_dir: Path):
+    split = data.load_imagenet(image_dir).train
+    policies = tf.data.experimental.AutoShardPolicy
+    for shard, policy in (((0, 1), policies.DATA), ((1, 2), policies.OFF)):
+        options = split.dataset(2, shard=shard, **SIZES).options()
+        assert options.experimental_distribute.auto_shard_policy == policy
+        assert options.deterministic
+
+
+def test_the_place_in_a_dataset_can_be_saved(image_dir: Path, tmp_path: Path):
+    split = data.load_imagenet(image_dir).train
+    iterator = iter(split.dataset(2, **PLAIN))
+    next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'place'))
+    expected = next(iterator)[0].numpy()
+    again = iter(split.dataset(2, **PLAIN))
+    tf.train.Checkpoint(iterator=again).read(path)
+    np.testing.assert_array_equal(next(again)[0], expected)

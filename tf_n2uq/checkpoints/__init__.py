@@ -1,0 +1,13 @@
+"""Published PyTorch state dicts for the networks of `tf_n2uq.models`, and back."""
+
+from tf_n2uq.checkpoints.pytorch import load_pytorch, read_pytorch, save_pytorch
+from tf_n2uq.checkpoints.state_dict import LoadReport, load_state_dict, save_state_dict
+
+__all__ = [
+    'LoadReport',
+    'load_pytorch',
+    'load_state_dict',
+    'read_pytorch',
+    'save_pytorch',
+    'save_state_dict',
+]

@@ -1,0 +1,68 @@
+"""torchvision's names for MobileNetV2; its ResNets have those of N2UQ's published code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+_ENDS = re.compile(r'features\.(0|18)\.(0|1)\.(\w+)')
+_BLOCK = re.compile(r'features\.(\d+)\.conv\.(\d(?:\.\d)?)\.(\w+)')
+_CLASSIFIER = re.compile(r'classifier\.1\.(\w+)')
+_EXPANDING = {
+    '0.0': 'conv1',
+    '0.1': 'bn1',
+    '1.0': 'conv2',
+    '1.1': 'bn2',
+    '2': 'conv3',
+    '3': 'bn3',
+}
+# The first block of torchvision's network does not expand, and has no convolution for it.
+_FIRST = {'0.0': 'conv2', '0.1': 'bn2', '1': 'conv3', '2': 'bn3'}
+_NORMALIZATION_EPSILON = 1e-5
+
+
+def from_torchvision(arrays: Mapping[str, Any], model: keras.Model) -> dict[str, Any]:
+    """Renames torchvision's entries of MobileNetV2; leaves every other state dict as it is.
+
+    N2UQ's first block has a 1×1 convolution that torchvision's lacks: it becomes the identity.
+
+    Args:
+        arrays: a state dict.
+        model: the network that it is for.
+
+    Returns:
+        The state dict under N2UQ's names.
+    """
+    if not model.name.startswith('mobilenet') or 'features.0.0.weight' not in arrays:
+        return dict(arrays)
+    renamed = {_renamed(name): value for name, value in arrays.items()}
+    channels = np.shape(renamed['feature.0.conv1.weight'])[0]
+    return {**renamed, **_identity('feature.1', channels)}
+
+
+def _renamed(name: str) -> str:
+    if match := _ENDS.fullmatch(name):
+        block, number, leaf = match.groups()
+        return f'feature.{block}.{"conv1" if number == "0" else "bn1"}.{leaf}'
+    if match := _BLOCK.fullmatch(name):
+        block, place, leaf = match.groups()
+        names = _FIRST if block == '1' else _EXPANDING
+        return f'feature.{block}.{names[place]}.{leaf}' if place in names else name
+    if match := _CLASSIFIER.fullmatch(name):
+        return f'fc.{match[1]}'
+    return name
+
+
+def _identity(block: str, channels: int) -> dict[str, np.ndarray]:
+    one, zero = np.ones([channels], np.float32), np.zeros([channels], np.float32)
+    return {
+        f'{block}.conv1.weight': np.eye(channels, dtype=np.float32)[:, :, None, None],
+        f'{block}.bn1.weight': one,
+        f'{block}.bn1.bias': zero,
+        f'{block}.bn1.running_mean': zero,
+        f'{block}.bn1.running_var': one - np.float32(_NORMALIZATION_EPSILON),
+    }

@@ -1,0 +1,353 @@
+"""Splits of encoded images: decoded, cropped and normalised while they are read."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import itertools
+import operator
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_n2uq.data import jpeg
+from tf_n2uq.data.broken import BrokenImages
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Elements that one thread decodes before the next one's are taken.
+_BLOCK = 32
+
+
+class EncodedExample(NamedTuple):
+    """One example before its image is decoded.
+
+    Attributes:
+        key: int64 `[]`, different for every example of the split; random crops depend on it.
+        label: int64 or int32 `[]`.
+        source: what `EncodedSplit.read` makes the bytes from, string `[]`.
+    """
+
+    key: tf.Tensor
+    label: tf.Tensor
+    source: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class _Crop:
+    """How an image becomes what a network takes; see `EncodedSplit.dataset`."""
+
+    augment: bool
+    image_size: int
+    resize_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    min_area: float
+
+    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if not self.augment:
+            turned = jpeg.decode_centre(encoded, self.resize_size, self.image_size)
+            return jpeg.finish(turned, None, self.mean, self.std)
+        uniform = tf.random.stateless_uniform([jpeg.BOX_RANDOMS + 1], seed)
+        box = jpeg.random_box(jpeg.image_size(encoded), uniform[:-1], self.min_area)
+        turned = jpeg.resample_box(jpeg.decode_box(encoded, box), self.image_size)
+        return jpeg.finish(turned, uniform[-1] < 0.5, self.mean, self.std)
+
+
+class EncodedSplit(abc.ABC):
+    """Encoded images and labels of one split.
+
+    Attributes:
+        broken: which images were skipped, of all datasets of this split together.
+        classes: the number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        """Starts with no broken image."""
+        self.broken = BrokenImages()
+        self.classes = classes
+
+    @property
+    @abc.abstractmethod
+    def examples(self) -> int:
+        """The number of examples, broken images included."""
+
+    @abc.abstractmethod
+    def stream(
+        self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
+    ) -> tf.data.Dataset:
+        """Returns what `name` and `parse` take, a tuple of scalars, for each example of an epoch.
+
+        Args:
+            epoch: int64 `[]`; the order depends on it and `seed` alone.
+            shuffle: whether there is another order in each epoch.
+            seed: 0..2³²−1.
+            shard: which part, of how many.
+        """
+
+    @abc.abstractmethod
+    def name(self, *element: tf.Tensor) -> tf.Tensor:
+        """Returns what the user finds the image of an element by, string `[]`."""
+
+    @abc.abstractmethod
+    def parse(self, *element: tf.Tensor) -> EncodedExample:
+        """Returns the example that an element of the stream stands for."""
+
+    def read(self, source: tf.Tensor) -> tf.Tensor:
+        """Returns the encoded image, string `[]`; if it cannot, the image counts as broken."""
+        return source
+
+    def dataset(
+        self,
+        batch_size: int,
+        *,
+        augment: bool = False,
+        shuffle: bool = False,
+        seed: int = 0,
+        first_epoch: int = 0,
+        repeat: bool = False,
+        drop_remainder: bool = False,
+        shard: tuple[int, int] = (0, 1),
+        image_size: int = 224,
+        resize_size: int = 256,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+        min_area: float = 0.08,
+    ) -> tf.data.Dataset:
+        """Returns the split in batches.
+
+        Two datasets with equal arguments give equal batches, epoch by epoch; order and crops
+        differ from one epoch to the next. Each iteration over the dataset is the next epoch,
+        beginning with `first_epoch`; with `repeat`, epoch follows epoch within one iteration.
+        `tf.random.set_seed` changes nothing.
+
+        An image that cannot be read or decoded is left out, logged and counted in `broken`; the
+        next one takes its place in the batch. The number of batches is therefore not known
+        beforehand: `cardinality()` says so. Workers that must do equally many steps use `repeat`
+        and count.
+
+        The shards are disjoint and together the whole split. Under `tf.distribute`, a dataset of
+        one shard of several is not divided any further by `tf.data`; a whole one (0, 1) is
+        divided by examples, which makes every worker decode everything.
+
+        Epochs are numbered and broken images recorded in this Python process, so a dataset cannot
+        be sent to another machine; with several workers each makes its own. Up to 32 decoded
+        images per CPU core wait in memory.
+
+        Args:
+            batch_size: examples in a batch.
+            augment: True: a random part of the image, resized to `image_size`, mirrored half of
+                the time, as torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`. False:
+                shorter side resized to `resize_size`, and the middle of it.
+            shuffle: whether each epoch has its own order.
+            seed: what order and augmentation depend on, 0..2³²−1.
+            first_epoch: the number of the first epoch: for going on where a run stopped.
+            repeat: whether the dataset goes on with the next epoch when one ends, without end.
+            drop_remainder: whether a last batch with fewer examples is left out.
+            shard: index and count: which part of the split, of how many.
+            image_size: height and width of the result in pixels.
+            resize_size: pixels of the shorter side before the middle is taken.
+            mean: what is subtracted, per channel, from values in 0..1.
+            std: what is divided by after that, per channel.
+            min_area: the smallest random part, as a fraction of the image's area.
+
+        Returns:
+            A dataset of float32 images `[batch, image_size, image_size, 3]` and int32 labels
+            `[batch]`.
+
+        Raises:
+            TypeError: if a size or number is not an integer.
+            ValueError: if an argument is not what is said above.
+        """
+        _check_counts(batch_size=batch_size, image_size=image_size, resize_size=resize_size)
+        _check_sizes(augment, image_size, resize_size)
+        _check_seeds(seed, first_epoch)
+        _check_shard(shard)
+        _check_colours(mean, std, min_area)
+        crop = _Crop(augment, image_size, resize_size, tuple(mean), tuple(std), min_area)
+
+        epochs = _epoch_numbers(first_epoch, repeat)
+        elements = epochs.flat_map(lambda epoch: self._epoch(epoch, shuffle, seed, shard))
+        readers = os.cpu_count() or 1
+        examples = elements.batch(_BLOCK).interleave(
+            lambda *block: self._decode_block(block, crop),
+            cycle_length=readers,
+            block_length=_BLOCK,
+            num_parallel_calls=readers,
+            deterministic=True,
+        )
+        batches = examples.batch(batch_size, drop_remainder).map(self._check_labels)
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(shard[1]))
+
+    def _epoch(
+        self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
+    ) -> tf.data.Dataset:
+        """Returns the elements of an epoch, each behind the number that its crop starts from."""
+        start = tf.bitwise.left_shift(epoch, 32) + seed
+        elements = self.stream(epoch, shuffle, seed, shard)
+        return elements.map(lambda *element: (start, *element))
+
+    def _decode_block(self, block: tuple[tf.Tensor, ...], crop: _Crop) -> tf.data.Dataset:
+        """Returns True, image and label of each element of a block, without the broken ones."""
+        size = tf.shape(block[0], tf.int64)[0]
+
+        def decode(position: tf.Tensor, element: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+            start, *rest = element
+            example = self.parse(*rest)
+            image = crop(self.read(example.source), tf.stack([start, example.key]))
+            return position, image, tf.cast(example.label, tf.int64)
+
+        def check(
+            previous: tf.Tensor, position: tf.Tensor, image: tf.Tensor, label: tf.Tensor
+        ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            missing = tf.range(previous + 1, position)
+            reported = tf.cond(
+                position > previous + 1,
+                lambda: self._report(block[1:], missing),
+                lambda: tf.constant(False),
+            )
+            with tf.control_dependencies([reported]):
+                return tf.identity(position), (position < size, image, label)
+
+        # Errors can be caught in a graph only by leaving out the element, and its name with it.
+        # So elements carry their positions, and a last one that is none shows who is missing.
+        examples = tf.data.Dataset.from_tensor_slices(block).enumerate().map(decode)
+        examples = examples.ignore_errors(log_warning=False)
+        black = np.zeros([crop.image_size, crop.image_size, 3], np.float32)
+        end = tf.data.Dataset.from_tensors((size, black, np.int64(0)))
+        examples = examples.concatenate(end).scan(
+            np.int64(-1), lambda previous, example: check(previous, *example)
+        )
+        return examples.filter(lambda good, image, label: good)
+
+    def _report(self, elements: tuple[tf.Tensor, ...], positions: tf.Tensor) -> tf.Tensor:
+        names = tf.map_fn(
+            lambda position: self.name(*(values[position] for values in elements)),
+            positions,
+            fn_output_signature=tf.TensorSpec([], tf.string),
+        )
+        return tf.numpy_function(self.broken.add, [names], tf.bool)
+
+    def _check_labels(
+        self, good: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns images and labels; `good` has done its work."""
+        in_range = tf.debugging.Assert(
+            tf.reduce_all((labels >= 0) & (labels < self.classes)),
+            [
+                f'label_offset, classes: expected labels that are 0..{self.classes - 1} after '
+                'label_offset was subtracted. Give the label_offset and classes that the data was '
+                'written with. Got:',
+                labels,
+            ],
+            summarize=-1,
+        )
+        with tf.control_dependencies([in_range]):
+            return images, tf.cast(labels, tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedImageData:
+    """An image classification dataset whose images are decoded while they are read.
+
+    Attributes:
+        name: which kind of source it is.
+        classes: the number of classes; labels are 0..classes−1.
+        class_names: the classes' names by label, where the source has them.
+        train: what a network learns from.
+        validation: what it is measured on.
+    """
+
+    name: str
+    classes: int
+    class_names: tuple[str, ...] | None
+    train: EncodedSplit
+    validation: EncodedSplit
+
+
+def _epoch_numbers(first: int, repeat: bool) -> tf.data.Dataset:
+    """Returns one number per epoch of an iteration, int64 `[]`."""
+    if repeat:
+        return tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    # Nothing in tf.data knows how often a dataset was iterated over.
+    numbers = map(np.int64, itertools.count(first))
+
+    def next_number(_: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.numpy_function(lambda: next(numbers), [], tf.int64), [])
+
+    return tf.data.Dataset.range(1).map(next_number)
+
+
+def _options(shards: int) -> tf.data.Options:
+    policies = tf.data.experimental.AutoShardPolicy
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = (
+        policies.DATA if shards == 1 else policies.OFF
+    )
+    # The record of broken images is no part of a saved iterator.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    # Images are decoded in parallel: threads inside of each would only wait for each other.
+    options.threading.max_intra_op_parallelism = 1
+    return options
+
+
+def _check_counts(**values: int) -> None:
+    for name, value in values.items():
+        if _integer(value, name) < 1:
+            raise ValueError(f'{name}: expected at least 1, got {value}. Give a positive integer.')
+
+
+def _check_sizes(augment: bool, image_size: int, resize_size: int) -> None:
+    if not augment and image_size > resize_size:
+        raise ValueError(
+            f'resize_size: expected at least image_size={image_size}, because the middle is cut '
+            f'out of the resized image, got {resize_size}. Give a larger resize_size.'
+        )
+
+
+def _check_seeds(seed: int, first_epoch: int) -> None:
+    if not 0 <= _integer(seed, 'seed') < 2**32:
+        raise ValueError(f'seed: expected an integer in 0..{2**32 - 1}, got {seed}. Give another.')
+    if _integer(first_epoch, 'first_epoch') < 0:
+        raise ValueError(
+            f'first_epoch: expected at least 0, got {first_epoch}. Give 0 to begin with the first.'
+        )
+
+
+def _check_shard(shard: tuple[int, int]) -> None:
+    if len(shard) != 2:
+        raise ValueError(f'shard: expected (index, count), got {shard!r}. Give two integers.')
+    index, count = (_integer(value, 'shard') for value in shard)
+    if not 0 <= index < count:
+        raise ValueError(
+            f'shard: expected (index, count) with index in 0..count−1, got {shard!r}. '
+            'Give each worker its own index, the first one 0.'
+        )
+
+
+def _check_colours(mean: tuple[float, ...], std: tuple[float, ...], min_area: float) -> None:
+    for name, values in (('mean', mean), ('std', std)):
+        if len(values) != 3:
+            raise ValueError(
+                f'{name}: expected three numbers, for red, green and blue, got {values!r}. '
+                'Give them on the scale 0..1.'
+            )
+    if not all(value > 0 for value in std):
+        raise ValueError(
+            f'std: expected three numbers above zero, got {std!r}. Give 1.0 for no scaling.'
+        )
+    if not 0 < min_area <= 1:
+        raise ValueError(
+            f'min_area: expected a fraction above 0 and at most 1, got {min_area!r}. '
+            'Give 0.08 for what is usual.'
+        )
+
+
+def _integer(value: int, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f'{name}: expected an integer, got {value!r}. Give one.') from None

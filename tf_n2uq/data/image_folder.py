@@ -1,0 +1,150 @@
+"""Images in one folder per class, as ImageNet is usually unpacked."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from tf_n2uq.data.encoded import EncodedExample, EncodedImageData, EncodedSplit
+
+_SUFFIXES = ('.jpeg', '.jpg', '.png')
+_VALIDATION = ('val', 'validation')
+
+
+class FolderSplit(EncodedSplit):
+    """A split whose images are files."""
+
+    def __init__(self, folder: str, files: list[str], labels: list[int], classes: int) -> None:
+        """Takes what was found; opens no file yet.
+
+        Args:
+            folder: what `files` are relative to.
+            files: the images.
+            labels: one for each file.
+            classes: the number of classes.
+        """
+        super().__init__(classes)
+        # Tensors, not lists: those would be copied into the graph of every dataset.
+        with tf.device('CPU'):
+            self._folder = tf.constant(os.path.join(folder, ''))
+            self._files = tf.constant(files)
+            self._labels = tf.constant(labels, tf.int32)
+
+    @property
+    def examples(self) -> int:
+        """The number of examples, broken images included."""
+        return len(self._files)
+
+    def stream(
+        self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
+    ) -> tf.data.Dataset:
+        """Returns the positions of the files, int64; each worker takes every count-th one."""
+        index, count = shard
+        positions = tf.data.Dataset.range(index, self.examples, count)
+        if not shuffle:
+            return positions
+        # Not a buffer: this reaches the whole split at once, whoever takes which part of it.
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        last = tf.constant(self.examples - 1, tf.int64)
+        return positions.map(
+            lambda position: tf.random.experimental.index_shuffle(position, key, last)
+        )
+
+    def name(self, *element: tf.Tensor) -> tf.Tensor:
+        """Returns the path of the file at a position."""
+        (position,) = element
+        return self._folder + tf.gather(self._files, position)
+
+    def parse(self, *element: tf.Tensor) -> EncodedExample:
+        """Returns the file at a position."""
+        (position,) = element
+        return EncodedExample(position, tf.gather(self._labels, position), self.name(position))
+
+    def read(self, source: tf.Tensor) -> tf.Tensor:
+        """Returns the content of a file."""
+        return tf.io.read_file(source)
+
+
+def load_image_folder(data_dir: str | os.PathLike[str]) -> EncodedImageData:
+    """Loads `train/CLASS/*` and `val/CLASS/*` (or `validation/CLASS/*`).
+
+    Args:
+        data_dir: the folder that holds both; anything that `tf.io.gfile` reads.
+
+    Returns:
+        The dataset. Its classes are the folders in `train`, sorted by name; its images the files
+        that end in .jpeg, .jpg or .png in either case, whatever they really hold.
+
+    Raises:
+        FileNotFoundError: if a folder is missing.
+        ValueError: if there are no classes, a class has no image, or the validation images have
+            a class that the training images do not have.
+    """
+    root = os.fspath(data_dir)
+    train_dir = _find_folder(root, ('train',))
+    validation_dir = _find_folder(root, _VALIDATION)
+    classes = _class_folders(train_dir)
+    for name in _class_folders(validation_dir):
+        if name not in classes:
+            raise ValueError(
+                f'data_dir: expected the same classes in {validation_dir!r} as in {train_dir!r}, '
+                f'got {name!r} in the former alone. Sort the images into the same folders.'
+            )
+    return EncodedImageData(
+        name='folder',
+        classes=len(classes),
+        class_names=tuple(classes),
+        train=_load_split(train_dir, classes),
+        validation=_load_split(validation_dir, classes),
+    )
+
+
+def has_image_folder(data_dir: str) -> bool:
+    """Returns whether there is a folder for training images."""
+    return tf.io.gfile.isdir(os.path.join(data_dir, 'train'))
+
+
+def _find_folder(root: str, names: tuple[str, ...]) -> str:
+    for name in names:
+        folder = os.path.join(root, name)
+        if tf.io.gfile.isdir(folder):
+            return folder
+    raise FileNotFoundError(
+        f'data_dir: expected a folder with {" or ".join(names)}/CLASS/*.JPEG, got {root!r}, which '
+        f'has no folder {" or ".join(names)}. Give the folder that ImageNet was unpacked into.'
+    )
+
+
+def _class_folders(folder: str) -> list[str]:
+    # Some file systems list folders with a slash at the end.
+    names = sorted(name.rstrip('/') for name in tf.io.gfile.listdir(folder))
+    classes = [
+        name
+        for name in names
+        if not name.startswith('.') and tf.io.gfile.isdir(os.path.join(folder, name))
+    ]
+    if not classes:
+        raise ValueError(
+            f'data_dir: expected one folder per class in {folder!r}, got none. '
+            'Unpack the images into folders with the names of their classes.'
+        )
+    return classes
+
+
+def _load_split(folder: str, classes: list[str]) -> FolderSplit:
+    files: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        path = os.path.join(folder, name)
+        if not tf.io.gfile.isdir(path):
+            continue
+        found = sorted(f for f in tf.io.gfile.listdir(path) if f.lower().endswith(_SUFFIXES))
+        if not found:
+            raise ValueError(
+                f'data_dir: expected images ({", ".join(_SUFFIXES)}) in the class folder {path!r}, '
+                'got none. Unpack its images, or remove the folder.'
+            )
+        files += [f'{name}/{file}' for file in found]
+        labels += [label] * len(found)
+    return FolderSplit(folder, files, labels, len(classes))

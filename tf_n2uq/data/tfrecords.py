@@ -1,0 +1,241 @@
+"""Encoded images in TFRecord files, as ImageNet is usually converted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+from google.protobuf import message  # type: ignore[import-untyped]
+
+from tf_n2uq.data.encoded import EncodedExample, EncodedImageData, EncodedSplit
+
+Parse = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+_PATTERNS = {'train': ('train-*',), 'validation': ('validation-*', 'val-*')}
+_IMAGE, _LABEL = 'image/encoded', 'image/class/label'
+_CYCLE = 16
+_BLOCK = 2048
+# Positions in a file fit below this, file numbers above it.
+_KEYS_PER_FILE = 2**40
+
+
+class RecordSplit(EncodedSplit):
+    """A split that is read from TFRecord files, several at a time."""
+
+    def __init__(
+        self, files: list[str], parse: Parse, classes: int, examples: int | None = None
+    ) -> None:
+        """Opens no file yet.
+
+        Args:
+            files: TFRecord files.
+            parse: makes the encoded image, string `[]`, and the label, an integer `[]` that is
+                0 for the first class, from one record.
+            classes: the number of classes; another label stops the iteration with an
+                `InvalidArgumentError`.
+            examples: the number of records; None: counted when first asked for.
+        """
+        super().__init__(classes)
+        self._paths = files
+        with tf.device('CPU'):
+            self._files = tf.constant(files)
+        self._parse_record = parse
+        self._known_examples = examples
+
+    @functools.cached_property
+    def _examples(self) -> int:
+        if self._known_examples is not None:
+            return self._known_examples
+        return sum(map(_count_records, self._paths))
+
+    @property
+    def examples(self) -> int:
+        """The number of examples, broken images included.
+
+        Where the source does not say it, the first use reads all files' record headers.
+
+        Raises:
+            ValueError: if a file is truncated.
+        """
+        return self._examples
+
+    def stream(
+        self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
+    ) -> tf.data.Dataset:
+        """Returns file number, position in the file, and record.
+
+        Every worker reads its own files where there is at least one for each; otherwise all
+        read everything and keep every count-th record.
+
+        Shuffling takes the files in another order, sixteen at a time in turns, and after that
+        mixes each 2048 records that follow one another.
+        """
+        index, count = shard
+        number = len(self._paths)
+        by_file = number >= count
+        files = tf.data.Dataset.range(*(index, number, count) if by_file else (number,))
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        if shuffle:
+            last = tf.constant(number - 1, tf.int64)
+            files = files.map(lambda i: tf.random.experimental.index_shuffle(i, key, last))
+            records = files.interleave(
+                self._read_file, _CYCLE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+        else:
+            records = files.flat_map(self._read_file)
+        if not by_file:
+            records = records.shard(count, index)
+        return _mix(records, key) if shuffle else records
+
+    def name(self, *element: tf.Tensor) -> tf.Tensor:
+        """Returns the file and, behind a #, the record's position in it."""
+        file, position, _ = element
+        return tf.strings.join([tf.gather(self._files, file), tf.strings.as_string(position)], '#')
+
+    def parse(self, *element: tf.Tensor) -> EncodedExample:
+        """Returns the example in a record."""
+        file, position, record = element
+        image, label = self._parse_record(record)
+        return EncodedExample(file * _KEYS_PER_FILE + position, label, image)
+
+    def _read_file(self, file: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(tf.gather(self._files, file)).enumerate()
+        return records.map(lambda position, record: (file, position, record))
+
+
+def load_tfrecords(
+    data_dir: str | os.PathLike[str], label_offset: int = 1, classes: int = 1000
+) -> EncodedImageData:
+    """Loads files `train-*` and `validation-*` (or `val-*`) of `tf.train.Example` records.
+
+    Args:
+        data_dir: the folder of both, or one with the folders `train` and `validation` (`val`) of
+            them; anything that `tf.io.gfile` reads.
+        label_offset: what the first class's label in the files is. The well-known conversion
+            counts from 1, and leaves 0 to a background class that no image has: 1 with 1000
+            classes leaves that class out, 0 with 1001 classes keeps it.
+        classes: the number of classes.
+
+    Returns:
+        The dataset. Records have the features `image/encoded` (bytes) and `image/class/label`
+        (an integer).
+
+    Raises:
+        FileNotFoundError: if there are no such files.
+        TypeError: if an argument is not an integer.
+        ValueError: if the first record has no such features or a label out of range, or if
+            `classes` is below one.
+    """
+    if not isinstance(label_offset, int) or not isinstance(classes, int):
+        raise TypeError(
+            f'label_offset, classes: expected integers, got {label_offset!r} and {classes!r}. '
+            'Give 1 and 1000 for the well-known conversion.'
+        )
+    if classes < 1:
+        raise ValueError(f'classes: expected at least 1, got {classes}. Give 1000 for ImageNet.')
+    splits = {}
+    for split in _PATTERNS:
+        files = find_records(os.fspath(data_dir), split)
+        if not files:
+            raise FileNotFoundError(
+                f'data_dir: expected TFRecord files {" or ".join(_PATTERNS[split])} in '
+                f'{os.fspath(data_dir)!r}, got none. Give the folder that the conversion wrote.'
+            )
+        _check_first_record(files[0], label_offset, classes)
+        parse = functools.partial(_parse_example, label_offset=label_offset)
+        splits[split] = RecordSplit(files, parse, classes)
+    return EncodedImageData('tfrecords', classes, None, **splits)
+
+
+def find_records(data_dir: str, split: str) -> list[str]:
+    """Returns the files of the split 'train' or 'validation', sorted; empty if there are none."""
+    for pattern in _PATTERNS[split]:
+        for place in (pattern, os.path.join(pattern.removesuffix('-*'), pattern)):
+            files = tf.io.gfile.glob(os.path.join(data_dir, place))
+            if files := sorted(file for file in files if not tf.io.gfile.isdir(file)):
+                return files
+    return []
+
+
+def _mix(records: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
+    """Mixes each block of records, the next one being read meanwhile."""
+
+    # Not `Dataset.shuffle`: its order depends on `tf.random.set_seed` as well.
+    def mix_block(block: tf.Tensor, elements: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        size = tf.shape(elements[0], tf.int64)[0]
+        block_key = tf.random.experimental.stateless_fold_in(key, block)
+        order = tf.random.experimental.index_shuffle(tf.range(size), block_key, size - 1)
+        return tuple(tf.gather(values, order) for values in elements)
+
+    blocks = records.batch(_BLOCK).enumerate()
+    return blocks.map(lambda block, elements: mix_block(block, elements)).prefetch(1).unbatch()
+
+
+def _parse_example(record: tf.Tensor, label_offset: int) -> tuple[tf.Tensor, tf.Tensor]:
+    features = {
+        _IMAGE: tf.io.FixedLenFeature([], tf.string),
+        _LABEL: tf.io.FixedLenFeature([], tf.int64),
+    }
+    example = tf.io.parse_single_example(record, features)
+    return example[_IMAGE], example[_LABEL] - label_offset
+
+
+def _check_first_record(file: str, label_offset: int, classes: int) -> None:
+    """Sees at once what would otherwise be seen in the middle of an epoch."""
+    features = _first_features(file)
+    images, labels = features[_IMAGE].bytes_list.value, features[_LABEL].int64_list.value
+    if len(images) != 1 or len(labels) != 1:
+        found = sorted(name for name in features if features[name].WhichOneof('kind'))
+        raise ValueError(
+            f'data_dir: expected the features {_IMAGE} (bytes) and {_LABEL} (an integer) in '
+            f'{file!r}, got {found}. Convert the images with these names.'
+        )
+    if not 0 <= labels[0] - label_offset < classes:
+        raise ValueError(
+            f'label_offset: expected labels {label_offset}..{label_offset + classes - 1} in the '
+            f'files with classes={classes}, got {labels[0]} in {file!r}. Give the label_offset '
+            'and classes that the files were written with.'
+        )
+
+
+def _first_features(file: str) -> Mapping[str, tf.train.Feature]:
+    try:
+        records = list(tf.data.TFRecordDataset(file).take(1).as_numpy_iterator())
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            f'data_dir: expected TFRecords in {file!r}, got something else or a damaged file '
+            f'({error.message}). Get or convert it again.'
+        ) from error
+    if not records:
+        raise ValueError(
+            f'data_dir: expected at least one record in {file!r}, got none. Convert it again.'
+        )
+    try:
+        return tf.train.Example.FromString(records[0]).features.feature
+    except message.DecodeError as error:
+        raise ValueError(
+            f'data_dir: expected tf.train.Example records in {file!r}, got something else '
+            f'({error}). Convert the images again.'
+        ) from error
+
+
+def _count_records(file: str) -> int:
+    """Counts records by the lengths in front of them; what they hold is not read."""
+    count, position = 0, 0
+    with tf.io.gfile.GFile(file, 'rb') as stream:
+        size = stream.size()
+        while position < size:
+            stream.seek(position)
+            header = stream.read(8)
+            # A length of 8 bytes, its checksum of 4, the record, its checksum of 4.
+            position += 16 + struct.unpack('<Q', header)[0] if len(header) == 8 else size + 1
+            count += 1
+    if position != size:
+        raise ValueError(
+            f'{file}: expected complete records, got a file that ends within one. Convert the '
+            'images again.'
+        )
+    return count

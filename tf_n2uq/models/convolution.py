@@ -1,0 +1,83 @@
+"""Convolution with batch normalization, padded and normalized as PyTorch does."""
+
+from __future__ import annotations
+
+import tf_keras as keras
+
+_layers = keras.layers
+_EPSILON = 1e-5
+# PyTorch's momentum of 0.1 is the weight of the new value, Keras' that of the old one.
+_MOMENTUM = 0.9
+
+
+def convolution(
+    x: keras.KerasTensor, filters: int, size: int, stride: int, name: str, normalization: str
+) -> keras.KerasTensor:
+    """Applies a convolution without bias and a batch normalization.
+
+    Args:
+        x: `[batch, height, width, channels]`.
+        filters: number of filters.
+        size: side of the kernel, odd.
+        stride: 1 or 2.
+        name: of the convolution; a padding layer in front of it is named after it.
+        normalization: name of the batch normalization.
+
+    Returns:
+        `[batch, ⌈height/stride⌉, ⌈width/stride⌉, filters]`.
+    """
+    layer = _layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding=_padding(size, stride),
+        use_bias=False,
+        kernel_initializer='he_normal',
+        name=name,
+    )
+    return _normalize(layer(_pad(x, size, stride, name)), normalization)
+
+
+def depthwise_convolution(
+    x: keras.KerasTensor, size: int, stride: int, name: str, normalization: str
+) -> keras.KerasTensor:
+    """Applies a depthwise convolution without bias and a batch normalization.
+
+    Args:
+        x: `[batch, height, width, channels]`.
+        size: side of the kernel, odd.
+        stride: 1 or 2.
+        name: of the convolution; a padding layer in front of it is named after it.
+        normalization: name of the batch normalization.
+
+    Returns:
+        `[batch, ⌈height/stride⌉, ⌈width/stride⌉, channels]`.
+    """
+    layer = _layers.DepthwiseConv2D(
+        size,
+        strides=stride,
+        padding=_padding(size, stride),
+        use_bias=False,
+        depthwise_initializer='he_normal',
+        name=name,
+    )
+    return _normalize(layer(_pad(x, size, stride, name)), normalization)
+
+
+def _padding(size: int, stride: int) -> str:
+    return 'valid' if _pads_itself(size, stride) else 'same'
+
+
+def _pads_itself(size: int, stride: int) -> bool:
+    # 'same' is symmetric at stride 1 only; at stride 2 TensorFlow pads the far side first.
+    return size > 1 and stride > 1
+
+
+def _pad(x: keras.KerasTensor, size: int, stride: int, name: str) -> keras.KerasTensor:
+    if not _pads_itself(size, stride):
+        return x
+    return _layers.ZeroPadding2D(size // 2, name=f'{name}_padding')(x)
+
+
+def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return _layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
