@@ -13,7 +13,13 @@ DATA = [
 ]
 PYTORCH = ['torch>=2.13,<2.14']
 TFLITE = ['ai-edge-litert>=2.3,<2.4']
-EXAMPLES = [*DATA, *TFLITE, 'matplotlib>=3.9,<4', 'tensorboard>=2.20,<2.22', 'tqdm>=4.66,<5']
+EXAMPLES = [
+    *DATA,
+    *TFLITE,
+    'matplotlib>=3.9,<4',
+    'pyyaml>=6,<7',
+    'tensorboard>=2.20,<2.22',
+]
 DEV = [
     'build>=1.2',
     'hypothesis>=6.100',
@@ -24,6 +30,7 @@ DEV = [
     'pytest-xdist>=3.6',
     'ruff>=0.17,<0.18',
     'torch==2.13.0',
+    'types-PyYAML>=6',
     'types-tqdm>=4.66',
 ]
 
@@ -54,6 +61,7 @@ setup(
         'tensorflow>=2.21,<2.22',
         'tensorflow-model-optimization>=0.8.1,<0.9',
         'tf-keras>=2.21,<2.22',
+        'tqdm>=4.66,<5',
     ],
     extras_require={
         'data': DATA,

@@ -35,10 +35,16 @@ def images():
     return np.random.default_rng(0).uniform(0, 1, (16, *SHAPE)).astype(np.float32)
 
 
+def rounding_of(wrapper):
+    rounding = bias_rounding(wrapper)
+    assert rounding is not None
+    return rounding.numpy()
+
+
 def in_units(model, name, normalization=None):
     """The layer's whole bias, rounded and not, in units of input scale times kernel scale."""
     wrapper = model.get_layer(f'quant_{name}')
-    rounding = bias_rounding(wrapper).numpy()
+    rounding = rounding_of(wrapper)
     thresholds = model.get_layer(f'{name}_thresholds')
     step = thresholds.quantizer.step(thresholds.quantizer_weights)
     ((attribute, quantizer, _),) = wrapper.kernel_quantizers
@@ -90,7 +96,7 @@ def test_inference_adds_the_rounding_and_training_does_not():
     inputs = tf.zeros([1, 6, 6, 8])
     bias = wrapper.layer.bias.numpy()
     np.testing.assert_allclose(wrapper(inputs, training=True)[0, 0, 0], bias, rtol=1e-6)
-    expected = bias + bias_rounding(wrapper).numpy()
+    expected = bias + rounding_of(wrapper)
     np.testing.assert_allclose(wrapper(inputs, training=False)[0, 0, 0], expected, rtol=1e-6)
     assert np.any(expected != bias)
     symbolic = tf.function(lambda training: wrapper(inputs, training=training))
@@ -105,7 +111,7 @@ def test_a_channel_without_kernel_or_without_slope_is_left_alone():
     kernel[..., 0] = 0
     wrapper.layer.kernel.assign(kernel)
     behind.gamma.assign(np.array([1, 0, 1, 1, 1, 1], np.float32))
-    rounding = bias_rounding(wrapper).numpy()
+    rounding = rounding_of(wrapper)
     assert rounding[0] == 0
     assert rounding[1] == 0
     assert np.all(rounding[2:] != 0)

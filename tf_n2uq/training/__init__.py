@@ -1,5 +1,6 @@
-"""Training: distillation, learning-rate groups, schedules, run folders and TensorBoard."""
+"""Training: distillation, optimizer, schedules, run folders, TensorBoard, many devices."""
 
+from tf_n2uq.training import distribution
 from tf_n2uq.training.best_checkpoint import BestCheckpoint
 from tf_n2uq.training.distillation import Distillation
 from tf_n2uq.training.metrics_log import MetricsLog, read_metrics
@@ -9,7 +10,9 @@ from tf_n2uq.training.optimizer import (
     LearningRateGroups,
     N2UQAdam,
 )
-from tf_n2uq.training.run import fit
+from tf_n2uq.training.progress import Progress, input_speed
+from tf_n2uq.training.run import epochs_done, fit
+from tf_n2uq.training.run_directory import RunDirectory, describe_environment, run_summary
 from tf_n2uq.training.schedule import linear_decay
 from tf_n2uq.training.summary import QuantizerSummary, tensorboard_callbacks
 
@@ -20,10 +23,17 @@ __all__ = [
     'LearningRateGroups',
     'MetricsLog',
     'N2UQAdam',
+    'Progress',
     'QuantizerSummary',
+    'RunDirectory',
+    'describe_environment',
+    'distribution',
+    'epochs_done',
     'fit',
+    'input_speed',
     'level_occupancy',
     'linear_decay',
     'read_metrics',
+    'run_summary',
     'tensorboard_callbacks',
 ]

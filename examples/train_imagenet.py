@@ -1,0 +1,399 @@
+"""Trains N2UQ's published networks on ImageNet, from float weights to an integer TFLite file.
+
+    python examples/train_imagenet.py                                # try it: digits, no data
+    python examples/train_imagenet.py --config=resnet18_w2a2 --data_dir=/data/imagenet \
+        --teacher_weights=resnet101.pth --init_weights=resnet18.pth
+
+`configs/` has one file for each row of the published tables; docs/training.md says the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+from absl import app, flags, logging
+from train_config import IMAGENET, TrainConfig, check_resumed, find_config, read_config
+from train_data import TrainData
+from train_models import Networks, check_weights, copy_weights, load_keras, load_weights
+
+import tf_n2uq
+from tf_n2uq.training import distribution, files
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    'config',
+    None,
+    'YAML file, or name of one in configs/; by default that of the run, else quickstart.',
+)
+flags.DEFINE_string('data_dir', None, 'Folder of the data, where it needs one.')
+flags.DEFINE_multi_string('set', [], 'key=value: a value instead of that of --config; repeatable.')
+flags.DEFINE_string('out', None, 'Folder of the run; by default runs/ and the name of the config.')
+flags.DEFINE_bool('resume', False, 'Go on with the run in --out, if there is one.')
+flags.DEFINE_bool(
+    'evaluate', False, 'Do not train: measure the best model of --out, or --init_weights.'
+)
+flags.DEFINE_bool(
+    'export', False, 'Do not train: export the best model of --out, or --init_weights.'
+)
+flags.DEFINE_string('teacher_weights', None, 'Weights of the teacher: .pth, .pth.tar, .keras, .h5.')
+flags.DEFINE_string(
+    'init_weights', None, 'Weights to start from, float or quantized: .pth, .pth.tar, .keras, .h5.'
+)
+flags.DEFINE_enum('strategy', 'none', distribution.STRATEGIES, 'How many devices and machines.')
+
+_CONFIG = 'config.yaml'
+_METRICS = 'metrics.jsonl'
+_BEST = 'best.keras'
+_TFLITE = 'model.tflite'
+_SUMMARY = 'summary.md'
+
+
+class Session:
+    """What one call of this program does, on one of its workers."""
+
+    def __init__(
+        self, config: TrainConfig, name: str, strategy: tf.distribute.Strategy, out: Path
+    ) -> None:
+        self.config = config
+        self.name = name
+        self.strategy = strategy
+        self.out = out
+        self.is_chief = distribution.is_chief(strategy)
+        self.data = TrainData(config, FLAGS.data_dir, strategy)
+        self.networks = Networks(config, self.data.input_shape, self.data.classes, strategy)
+
+    def say(self, text: str) -> None:
+        """Prints what only one of the workers should."""
+        if self.is_chief:
+            print(text, flush=True)
+
+    def train(self) -> None:
+        """Distils the teacher into the student, and exports the best epoch."""
+        self.say(f'Input alone: {self.data.speed():.0f} images per second.')
+        teacher = self.teacher()
+        student = self.student(teacher)
+        rows = self.distil(student, teacher)
+        try:
+            if self.is_chief:
+                copy_weights(load_keras(self.out / _BEST, '--out'), student, '--out')
+                # Before the export, which may fail: the training is worth a page by itself.
+                self.summarize(rows, {})
+                self.export(student, rows)
+        finally:
+            # A worker that ended before would look to the chief as if it had crashed.
+            distribution.barrier(self.strategy)
+
+    def teacher(self) -> keras.Model:
+        """Returns the teacher with weights from a file, or trains it on labels."""
+        teacher = self.networks.teacher()
+        if FLAGS.teacher_weights is not None:
+            load_weights(teacher, FLAGS.teacher_weights, '--teacher_weights')
+            return teacher
+        folder = self.out / 'teacher'
+        trained = self.networks.teacher_to_train(teacher, trains=True)
+        epochs = self.config.teacher_epochs
+        with self.strategy.scope(), distribution.precision(self.config.precision):
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            optimizer = keras.optimizers.Adam(self.rate(epochs))
+            trained.compile(optimizer, loss, metrics=metrics())
+        self.say(f'\n=== teacher {self.config.teacher}: {epochs} epochs')
+        self.fit(trained, epochs, folder, 'val_accuracy', [])
+        copy_weights(load_keras(folder / _BEST, '--out'), teacher, '--out')
+        return teacher
+
+    def student(self, teacher: keras.Model) -> keras.Model:
+        """Returns the student as it starts; a resumed training replaces its weights."""
+        student = self.networks.student()
+        if done := tf_n2uq.training.epochs_done(self.out):
+            self.say(f'Going on after epoch {done}, with the weights of the run.')
+            return student
+        calibrated = False
+        if FLAGS.init_weights is not None:
+            calibrated = load_weights(student, FLAGS.init_weights, '--init_weights')
+        elif self.config.model == self.config.teacher:
+            copy_weights(teacher, student, '--teacher_weights')
+        else:
+            self.say('No --init_weights: the student starts from random weights.')
+        if not calibrated:
+            self.calibrate(student)
+        return student
+
+    def calibrate(self, student: keras.Model) -> None:
+        """Sets the quantizers' start values from data, the same on every worker."""
+        self.say(f'Calibrating on {self.config.calibration_images} images.')
+        tf_n2uq.calibrate(student, self.data.calibration(), verbose=int(self.is_chief))
+
+    def distil(self, student: keras.Model, teacher: keras.Model) -> list[dict[str, Any]]:
+        """Trains a copy of `student`; returns the metrics of all epochs."""
+        epochs = self.config.epochs
+        student = self.networks.student_to_train(student)
+        teacher = self.networks.teacher_to_train(teacher, trains=False)
+        with self.strategy.scope(), distribution.precision(self.config.precision):
+            trainer = tf_n2uq.training.Distillation(student, teacher)
+            trainer.compile(self.optimizer(epochs), metrics=metrics())
+        self.say(
+            f'\n=== {self.config.model}, {self.config.bits} bits: {epochs} epochs of '
+            f'{self.data.steps_per_epoch} steps, {self.strategy.num_replicas_in_sync} replica(s)'
+        )
+        own = Path(distribution.folder_of_worker(self.strategy, str(self.out)))
+        (sample,) = (images for images, _ in self.data.validation_images(32).take(1))
+        callbacks = tf_n2uq.training.tensorboard_callbacks(own / 'tensorboard', sample)
+        return self.fit(trainer, epochs, self.out, self.config.monitor, callbacks)
+
+    def fit(
+        self,
+        model: keras.Model,
+        epochs: int,
+        folder: Path,
+        monitor: str,
+        callbacks: list[keras.callbacks.Callback],
+    ) -> list[dict[str, Any]]:
+        """Trains in a run folder, going on where it was left."""
+        rows = tf_n2uq.training.fit(
+            model,
+            self.data.train(tf_n2uq.training.epochs_done(folder)),
+            self.data.validation(),
+            epochs=epochs,
+            run_dir=folder,
+            resume=FLAGS.resume and (folder / _METRICS).exists(),
+            monitor=monitor,
+            best=_BEST,
+            callbacks=[
+                tf_n2uq.training.Progress(self.config.batch_size, self.is_chief),
+                *callbacks,
+            ],
+            steps_per_epoch=self.data.steps_per_epoch,
+            validation_steps=self.data.validation_steps,
+            verbose=0,
+        )
+        # The others read the chief's best model next.
+        distribution.barrier(self.strategy)
+        return rows
+
+    def rate(self, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
+        """Linear decay from the learning rate for this batch size."""
+        return tf_n2uq.training.linear_decay(
+            self.config.scaled_learning_rate, epochs * self.data.steps_per_epoch
+        )
+
+    def optimizer(self, epochs: int) -> keras.optimizers.Optimizer:
+        """Adam of the distillation; thresholds and scales at their own rate."""
+        groups = tf_n2uq.training.THRESHOLDS_AND_SCALES_AT_A_TENTH
+        return tf_n2uq.training.N2UQAdam(
+            self.rate(epochs),
+            multipliers=dict.fromkeys(groups, self.config.threshold_rate),
+            weight_decay=self.config.weight_decay or None,
+        )
+
+    def model_to_measure(self) -> keras.Model:
+        """Returns the student with --init_weights, or with the best weights of --out."""
+        student = self.networks.student()
+        if FLAGS.init_weights is None:
+            copy_weights(load_keras(self.out / _BEST, '--out'), student, '--out')
+        elif not load_weights(student, FLAGS.init_weights, '--init_weights'):
+            self.calibrate(student)
+        return student
+
+    def evaluate(self, student: keras.Model) -> None:
+        """Prints top-1 and top-5 on the validation images."""
+        model = self.networks.student_to_train(student)
+        with self.strategy.scope():
+            model.compile(metrics=metrics())
+        results = model.evaluate(
+            self.data.validation(),
+            steps=self.data.validation_steps,
+            verbose=0,
+            return_dict=True,
+        )
+        self.say(f'top-1 {results["accuracy"]:.2%}, top-5 {results["top5_accuracy"]:.2%}')
+
+    def export(self, student: keras.Model, rows: list[dict[str, Any]]) -> None:
+        """Writes the .tflite file and the summary.
+
+        Raises:
+            ValueError: the network cannot become an integer file.
+        """
+        try:
+            content = tf_n2uq.tflite.convert(
+                student, representative_dataset=self.data.calibration()
+            )
+        except ValueError as error:
+            raise ValueError(
+                f'--export: {_TFLITE} was not written, because this network cannot become an '
+                f'integer file: {error}\nWhat was trained is in {self.out}{os.sep}'
+            ) from error
+        replace(self.out / _TFLITE, content)
+        images = self.data.validation_images(self.config.tflite_images)
+        result = tf_n2uq.tflite.evaluate(content, images, reference=student)
+        facts = {
+            'validation images run on the file': result.examples,
+            'top-1 of the file': result.accuracy,
+            'same class as Keras': result.agreement,
+            'bytes of the file': len(content),
+        }
+        print(f'\n{tf_n2uq.tflite.inspect(content)}\n\n{self.summarize(rows, facts)}')
+        print(f'Written to {self.out}{os.sep}')
+
+    def summarize(self, rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
+        """Writes the summary and returns it."""
+        facts = {
+            'network': f'{self.config.model}, {self.config.bits} bits',
+            'teacher': self.config.teacher,
+            'replicas': self.strategy.num_replicas_in_sync,
+            'broken images skipped': ', '.join(self.data.broken_images()) or 'none',
+            **facts,
+        }
+        summary = tf_n2uq.training.run_summary(self.name, facts, rows, self.config.monitor)
+        replace(self.out / _SUMMARY, summary.encode())
+        return summary
+
+
+def metrics() -> list[keras.metrics.Metric]:
+    """Returns top-1 and top-5."""
+    return [
+        keras.metrics.SparseCategoricalAccuracy(name='accuracy'),
+        keras.metrics.SparseTopKCategoricalAccuracy(5, name='top5_accuracy'),
+    ]
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name first."""
+    files.replace_file(str(path), lambda temporary: Path(temporary).write_bytes(content))
+
+
+def configure() -> tuple[str, TrainConfig, Path]:
+    """Returns the name of the configuration, the configuration, and the folder of the run.
+
+    Raises:
+        OSError: there is no such configuration.
+        ValueError: it is wrong, or not that of the run that is to be gone on with.
+    """
+    recorded = Path(FLAGS.out, _CONFIG) if FLAGS.out is not None else None
+    if FLAGS.config is None and recorded is not None and recorded.is_file():
+        path, name = recorded, recorded.parent.name
+    else:
+        path = find_config(FLAGS.config or 'quickstart')
+        name = path.stem
+    config = read_config(path.read_text(encoding='utf-8'), FLAGS.set, str(path))
+    out = Path(FLAGS.out if FLAGS.out is not None else os.path.join('runs', name))
+    return name, config, out
+
+
+def check_teacher(config: TrainConfig) -> None:
+    """Checks that there is something to learn from.
+
+    Raises:
+        ValueError: there is not.
+    """
+    if FLAGS.teacher_weights is None and not config.teacher_epochs:
+        raise ValueError(
+            f'--teacher_weights: expected weights of {config.teacher}, whose probabilities are the '
+            "target of this training, got none. Give torchvision's .pth file, or a .keras file; "
+            'or have the teacher trained on labels first: --set teacher_epochs=90'
+        )
+
+
+def check_export(out: Path) -> None:
+    """Checks that there is a model, and that no file of the user is in its way.
+
+    Raises:
+        OSError: --out cannot be written.
+        ValueError: --out has no model or has a .tflite file already; or a teacher is given.
+    """
+    if FLAGS.teacher_weights is not None:
+        raise ValueError(
+            '--teacher_weights: expected none with --evaluate or --export, which need no teacher, '
+            f'got {FLAGS.teacher_weights!r}. Leave it out.'
+        )
+    if FLAGS.init_weights is None and not (out / _BEST).is_file():
+        raise ValueError(
+            f'--out: expected the folder of a run with {_BEST}, got {str(out)!r}. Give one, or '
+            'give a model as --init_weights.'
+        )
+    if FLAGS.export and (out / _TFLITE).exists() and not FLAGS.resume:
+        raise ValueError(
+            f'--out: expected a folder without {_TFLITE}, got {str(out)!r}. Pass --resume to '
+            'replace the file, or give another folder.'
+        )
+    if FLAGS.export:
+        files.writable_folder(out, '--out')
+
+
+def prepare_training(config: TrainConfig, out: Path, strategy: tf.distribute.Strategy) -> None:
+    """Checks the run folder on every worker, and has the chief say in it what is run.
+
+    Raises:
+        OSError: --out cannot be written.
+        ValueError: --out holds a run that is not to be gone on with, or there is no teacher.
+    """
+    check_teacher(config)
+    run = tf_n2uq.training.RunDirectory(out, FLAGS.resume, '--out')
+    check_resumed(config, run.recorded_config())
+    # All workers have looked before the first of them writes.
+    distribution.barrier(strategy)
+    if distribution.is_chief(strategy):
+        environment = tf_n2uq.training.describe_environment(Path(__file__).parent)
+        run.begin(config.to_yaml(), environment)
+
+
+def prepare() -> Session:
+    """Checks everything that can be checked before the work begins.
+
+    Raises:
+        ImportError: a package is not installed.
+        OSError: a file is not there or cannot be written.
+        ValueError: a flag or the configuration is wrong.
+    """
+    name, config, out = configure()
+    for flag in ('teacher_weights', 'init_weights'):
+        if FLAGS[flag].value is not None:
+            check_weights(FLAGS[flag].value, f'--{flag}')
+    only_measures = FLAGS.evaluate or FLAGS.export
+    if only_measures:
+        check_export(out)
+    strategy = distribution.make_strategy(FLAGS.strategy)
+    keras.utils.set_random_seed(config.seed)
+    session = Session(config, name, strategy, out)
+    if not only_measures:
+        prepare_training(config, out, strategy)
+    return session
+
+
+def run(session: Session) -> None:
+    """Does what the flags say."""
+    if session.config.dataset != IMAGENET:
+        session.say(
+            f'{session.name}: trains on {session.config.dataset}, not on ImageNet, to try the '
+            'whole pipeline. For the published networks: --config, see configs/.'
+        )
+    if not (FLAGS.evaluate or FLAGS.export):
+        session.train()
+        return
+    student = session.model_to_measure()
+    if FLAGS.evaluate:
+        session.evaluate(student)
+    if FLAGS.export and session.is_chief:
+        log = session.out / _METRICS
+        session.export(student, tf_n2uq.training.read_metrics(log) if log.exists() else [])
+    distribution.barrier(session.strategy)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the program."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unknown arguments: {" ".join(argv[1:])}')
+    try:
+        run(prepare())
+    except (ImportError, OSError, ValueError) as error:
+        logging.debug('Where it went wrong:', exc_info=True)  # shown by --verbosity=1
+        raise SystemExit(f'train_imagenet: {error}') from error
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
