@@ -111,6 +111,18 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             rounding = tf.where(tf.cast(training, tf.bool), tf.zeros_like(rounding), rounding)
         return outputs + tf.cast(rounding, outputs.dtype)
 
+    def _infer_output_signature(
+        self, inputs: tf.Tensor, args: Any, kwargs: Any, input_masks: Any
+    ) -> keras.__internal__.KerasTensor:
+        # Keras would trace the quantizers and the rounding, to learn a shape that is the layer's.
+        del input_masks
+        with tf.name_scope(self._name_scope()):
+            self._maybe_build(inputs)
+        self._set_save_spec(inputs, args, kwargs)
+        shape = self.compute_output_shape(inputs.shape)
+        spec = tf.TensorSpec(shape, self.layer.compute_dtype)
+        return keras.__internal__.KerasTensor(spec)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
 
