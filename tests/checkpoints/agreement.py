@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import functools

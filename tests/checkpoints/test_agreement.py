@@ -38,7 +38,11 @@ def test_logits_features_gradients_and_saved_names_agree_with_the_published_code
     paths = [str(ROOT), os.environ.get('PYTHONPATH', '')]
     result = subprocess.run(
         [sys.executable, str(Path(__file__).with_name('agreement.py')), name],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))},
+        env={
+            **os.environ,
+            'TF_ENABLE_ONEDNN_OPTS': '0',
+            'PYTHONPATH': os.pathsep.join(filter(None, paths)),
+        },
         check=True,
         capture_output=True,
         text=True,

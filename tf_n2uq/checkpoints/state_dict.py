@@ -38,15 +38,21 @@ class LoadReport:
     uncalibrated: bool
 
     def __str__(self) -> str:
-        lines = [f'{len(self.loaded)} entries loaded']
-        for title in ('missing', 'unknown', 'misshapen'):
-            names = getattr(self, title)
-            lines += [f'{len(names)} {title}:', *(f'  {name}' for name in names)] if names else []
+        lines = [f'{len(self.loaded)} entries loaded', *self.problems()]
         if self.relu:
             lines.append('no RPReLU in the state dict: they are ReLUs now')
         if self.uncalibrated:
             lines.append('no quantizer in the state dict: they have their start values')
         return '\n'.join(lines)
+
+    def problems(self) -> list[str]:
+        """Returns a heading and the names, line by line, for each kind of entry that is there."""
+        lines = []
+        for title in ('missing', 'unknown', 'misshapen'):
+            names = getattr(self, title)
+            if names:
+                lines += [f'{len(names)} {title}:', *(f'  {name}' for name in names)]
+        return lines
 
 
 def load_state_dict(
@@ -75,7 +81,7 @@ def load_state_dict(
         ValueError: if the network has layers without a published name; or, if `strict`, listing
             all entries that are missing, unknown, misshapen or not finite.
     """
-    arrays = from_torchvision(_without_prefix(mapping), model)
+    arrays = from_torchvision(_without_prefix(mapping))
     quantized_downsample = any('.downsample.2.' in name for name in arrays)
     entries = {entry.name: entry for entry in entries_of(model, quantized_downsample)}
     has = {part: any(e.part is part and n in arrays for n, e in entries.items()) for part in Part}
@@ -91,10 +97,11 @@ def load_state_dict(
         uncalibrated=not has[Part.QUANTIZER]
         and any(e.part is Part.QUANTIZER for e in entries.values()),
     )
-    if strict and (report.missing or report.unknown or report.misshapen):
+    if strict and (problems := report.problems()):
+        listed = '\n'.join(problems)
         raise ValueError(
             f'mapping: expected the state dict of {model.name!r}. Pass strict=False to load what '
-            f'fits; nothing was loaded. Of its entries\n{_problems(report)}'
+            f'fits; nothing was loaded. Of its entries\n{listed}'
         )
     for name, value in values.items():
         entries[name].variable.assign(value)
@@ -155,14 +162,6 @@ def _converted(
         else:
             values[name] = entry.to_keras(array.astype(np.float32))
     return values, misshapen
-
-
-def _problems(report: LoadReport) -> str:
-    lines = []
-    for title in ('missing', 'unknown', 'misshapen'):
-        names = getattr(report, title)
-        lines += [f'{len(names)} {title}:', *(f'  {name}' for name in names)] if names else []
-    return '\n'.join(lines)
 
 
 def _make_relu(model: keras.Model) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tf_keras as keras
 
 _ENDS = re.compile(r'features\.(0|18)\.(0|1)\.(\w+)')
 _BLOCK = re.compile(r'features\.(\d+)\.conv\.(\d(?:\.\d)?)\.(\w+)')
@@ -25,19 +24,18 @@ _FIRST = {'0.0': 'conv2', '0.1': 'bn2', '1': 'conv3', '2': 'bn3'}
 _NORMALIZATION_EPSILON = 1e-5
 
 
-def from_torchvision(arrays: Mapping[str, Any], model: keras.Model) -> dict[str, Any]:
+def from_torchvision(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Renames torchvision's entries of MobileNetV2; leaves every other state dict as it is.
 
     N2UQ's first block has a 1×1 convolution that torchvision's lacks: it becomes the identity.
 
     Args:
         arrays: a state dict.
-        model: the network that it is for.
 
     Returns:
         The state dict under N2UQ's names.
     """
-    if not model.name.startswith('mobilenet') or 'features.0.0.weight' not in arrays:
+    if 'features.0.0.weight' not in arrays:
         return dict(arrays)
     renamed = {_renamed(name): value for name, value in arrays.items()}
     channels = np.shape(renamed['feature.0.conv1.weight'])[0]

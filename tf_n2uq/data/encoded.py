@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import itertools
-import operator
 import os
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_n2uq.data import jpeg
+from tf_n2uq.data.arguments import integer
 from tf_n2uq.data.broken import BrokenImages
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -296,7 +296,7 @@ def _options(shards: int) -> tf.data.Options:
 
 def _check_counts(**values: int) -> None:
     for name, value in values.items():
-        if _integer(value, name) < 1:
+        if integer(value, name) < 1:
             raise ValueError(f'{name}: expected at least 1, got {value}. Give a positive integer.')
 
 
@@ -309,9 +309,9 @@ def _check_sizes(augment: bool, image_size: int, resize_size: int) -> None:
 
 
 def _check_seeds(seed: int, first_epoch: int) -> None:
-    if not 0 <= _integer(seed, 'seed') < 2**32:
+    if not 0 <= integer(seed, 'seed') < 2**32:
         raise ValueError(f'seed: expected an integer in 0..{2**32 - 1}, got {seed}. Give another.')
-    if _integer(first_epoch, 'first_epoch') < 0:
+    if integer(first_epoch, 'first_epoch') < 0:
         raise ValueError(
             f'first_epoch: expected at least 0, got {first_epoch}. Give 0 to begin with the first.'
         )
@@ -320,7 +320,7 @@ def _check_seeds(seed: int, first_epoch: int) -> None:
 def _check_shard(shard: tuple[int, int]) -> None:
     if len(shard) != 2:
         raise ValueError(f'shard: expected (index, count), got {shard!r}. Give two integers.')
-    index, count = (_integer(value, 'shard') for value in shard)
+    index, count = (integer(value, 'shard') for value in shard)
     if not 0 <= index < count:
         raise ValueError(
             f'shard: expected (index, count) with index in 0..count−1, got {shard!r}. '
@@ -344,10 +344,3 @@ def _check_colours(mean: tuple[float, ...], std: tuple[float, ...], min_area: fl
             f'min_area: expected a fraction above 0 and at most 1, got {min_area!r}. '
             'Give 0.08 for what is usual.'
         )
-
-
-def _integer(value: int, name: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f'{name}: expected an integer, got {value!r}. Give one.') from None

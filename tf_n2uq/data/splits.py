@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tf_n2uq.data.arguments import integer
 from tf_n2uq.data.augment import AUGMENTATIONS, augment_images
 
 
@@ -111,7 +111,7 @@ class Split(abc.ABC):
         return augment_images(images, randoms, augment, max_shift), labels
 
     def _check_batch_size(self, batch_size: int, drop_remainder: bool) -> None:
-        if _integer(batch_size, 'batch_size') < 1:
+        if integer(batch_size, 'batch_size') < 1:
             raise ValueError(f'batch_size: expected at least 1, got {batch_size}.')
         if drop_remainder and batch_size > self.examples:
             raise ValueError(
@@ -132,7 +132,7 @@ class Split(abc.ABC):
         side = min(self.image_shape[:2])
         if max_shift is None:
             return max(1, side // 8)
-        if not 0 <= _integer(max_shift, 'max_shift') < side:
+        if not 0 <= integer(max_shift, 'max_shift') < side:
             raise ValueError(
                 f'max_shift: expected 0 to {side - 1}, less than the shorter side of the images, '
                 f'got {max_shift}.'
@@ -215,10 +215,3 @@ class ImageData:
     train: Split
     validation: Split
     test: Split
-
-
-def _integer(value: int, name: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f'{name}: expected an integer, got {value!r}.') from None

@@ -35,7 +35,7 @@ def convolution(
         kernel_initializer='he_normal',
         name=name,
     )
-    return _normalize(layer(_pad(x, size, stride, name)), normalization)
+    return _apply(layer, x, normalization)
 
 
 def depthwise_convolution(
@@ -61,23 +61,18 @@ def depthwise_convolution(
         depthwise_initializer='he_normal',
         name=name,
     )
-    return _normalize(layer(_pad(x, size, stride, name)), normalization)
+    return _apply(layer, x, normalization)
 
 
 def _padding(size: int, stride: int) -> str:
-    return 'valid' if _pads_itself(size, stride) else 'same'
-
-
-def _pads_itself(size: int, stride: int) -> bool:
     # 'same' is symmetric at stride 1 only; at stride 2 TensorFlow pads the far side first.
-    return size > 1 and stride > 1
+    return 'valid' if size > 1 and stride > 1 else 'same'
 
 
-def _pad(x: keras.KerasTensor, size: int, stride: int, name: str) -> keras.KerasTensor:
-    if not _pads_itself(size, stride):
-        return x
-    return _layers.ZeroPadding2D(size // 2, name=f'{name}_padding')(x)
-
-
-def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return _layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
+def _apply(
+    layer: keras.layers.Layer, x: keras.KerasTensor, normalization: str
+) -> keras.KerasTensor:
+    if layer.padding == 'valid':
+        x = _layers.ZeroPadding2D(layer.kernel_size[0] // 2, name=f'{layer.name}_padding')(x)
+    normalize = _layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=normalization)
+    return normalize(layer(x))
