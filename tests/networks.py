@@ -135,6 +135,24 @@ def _folding_activations() -> keras.Model:
     return keras.Model(image, _layers.Dense(4)(x))
 
 
+def _rectified() -> keras.Model:
+    """What comes out of an RPReLU or a PReLU goes into quantizers and past them."""
+    image = keras.Input((8, 8, 3))
+    x = _layers.Conv2D(8, 3, padding='same', name='stem')(image)
+    for rectifier in (tf_n2uq.layers.RPReLU, _rectifier):
+        inner = _layers.Conv2D(8, 3, padding='same', use_bias=False)(x)
+        x = _layers.Add()([x, _layers.BatchNormalization()(inner)])
+        x = rectifier()(x)
+    x = _layers.GlobalAveragePooling2D()(x)
+    x = tf_n2uq.layers.RPReLU()(_layers.Dense(8)(x))
+    x = _layers.Add()([x, _layers.Dense(8)(x)])
+    return keras.Model(image, _layers.Dense(4)(x))
+
+
+def _rectifier() -> keras.layers.PReLU:
+    return _layers.PReLU(keras.initializers.RandomUniform(-0.5, 1.5), shared_axes=[1, 2])
+
+
 def _dense_only() -> keras.Model:
     return keras.Sequential(
         [
@@ -161,6 +179,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     'zero_padded': _zero_padded,
     'normalized_first': _normalized_first,
     'folding_activations': _folding_activations,
+    'rectified': _rectified,
     'dense_only': _dense_only,
 }
 
@@ -185,6 +204,9 @@ def float_network(name: str, seed: int = 0) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             shapes = [weight.shape for weight in layer.weights]
             layer.set_weights([generator.uniform(0.5, 1.5, shape) for shape in shapes])
+        elif isinstance(layer, tf_n2uq.layers.RPReLU):
+            for weight in layer.weights:
+                weight.assign(generator.normal(0.3, 0.5, weight.shape))
     return model
 
 

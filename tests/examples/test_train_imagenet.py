@@ -130,7 +130,7 @@ def test_imagenet_is_trained_on_from_a_folder_and_resumed(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_training_of_a_network_that_cannot_be_exported_is_kept(folder, tmp_path):
+def test_a_published_network_is_trained_and_exported(folder, tmp_path):
     out = tmp_path / 'run'
     result = _run(
         '--config=resnet18_w2a2',
@@ -139,13 +139,37 @@ def test_training_of_a_network_that_cannot_be_exported_is_kept(folder, tmp_path)
         f'--out={out}',
         sets=[*SMALL, 'model=resnet18', 'teacher=resnet18', 'precision=mixed_bfloat16'],
     )
+    assert result.returncode == 0, result.stderr[-2000:]
     (row,) = tf_n2uq.training.read_metrics(out / 'metrics.jsonl')
     assert np.isfinite(row['loss'])
     assert 'val_top5_accuracy' in (out / 'summary.md').read_text()
-    assert (out / 'best.keras').exists()
+    inspection = tf_n2uq.tflite.inspect((out / 'model.tflite').read_bytes())
+    assert inspection.integer_only
+    assert [layer.kernel_type for layer in inspection.layers].count('INT4') == 19
+    assert inspection.xnnpack_partitions == 1
+
+
+@pytest.mark.slow
+def test_what_cannot_be_exported_is_named_and_kept(tmp_path, folder):
+    network = tf_n2uq.models.build(
+        'resnet18', bits=2, input_shape=(32, 32, 3), classes=CLASSES, width=0.125
+    )
+    silenced = network.get_layer('layer2_0_conv1_thresholds')
+    silenced.quantizer_weights['output_scale'].assign([0.0])
+    weights = tmp_path / 'silenced.keras'
+    network.save(weights)
+    out = tmp_path / 'run'
+    result = _run(
+        '--config=resnet18_w2a2',
+        '--export',
+        f'--data_dir={folder}',
+        f'--init_weights={weights}',
+        f'--out={out}',
+        sets=[*SMALL, 'model=resnet18', 'teacher=resnet18'],
+    )
+    _refused(result, 'model.tflite was not written', 'layer2_0_conv1_thresholds', str(out))
     assert not (out / 'model.tflite').exists()
-    # An RPReLU that something else than thresholds reads has no integer form yet.
-    _refused(result, 'model.tflite was not written', str(out))
+    assert weights.exists()
 
 
 @pytest.mark.slow

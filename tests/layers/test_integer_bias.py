@@ -5,8 +5,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.layers.integer_bias import bias_rounding
+from tf_n2uq.layers import QuantizedKernel, RPReLU
+from tf_n2uq.layers.integer_bias import bias_rounding, line_rounding
 
 layers = keras.layers
 SHAPE = (8, 8, 3)
@@ -134,3 +134,62 @@ def test_a_loaded_model_rounds_as_before(suffix, tmp_path):
     wrappers = [layer for layer in loaded.layers if isinstance(layer, QuantizedKernel)]
     assert all(bias_rounding(wrapper) is not None for wrapper in wrappers)
     assert all(wrapper.integer_bias for wrapper in wrappers)
+
+
+def rectified(tensor_bits=8):
+    """An RPReLU that is computed in the file, between two that only quantizers read."""
+    image = keras.Input(SHAPE)
+    x = RPReLU(name='first')(layers.Conv2D(8, 3, name='stem')(image))
+    x = RPReLU(name='computed')(layers.Conv2D(8, 3, padding='same')(x))
+    inner = layers.Conv2D(8, 3, padding='same')(RPReLU(name='compared')(x))
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, inner]))
+    model = keras.Model(image, layers.Dense(5)(x))
+    for layer in model.layers:
+        if isinstance(layer, RPReLU):
+            for index, weight in enumerate(layer.weights):
+                weight.assign(tf.random.normal(weight.shape, 0.3, 0.4, seed=index))
+    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
+    scheme = tf_n2uq.N2UQScheme(bits=2, tensor_bits=tensor_bits)
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    tf_n2uq.calibrate(model, tf.data.Dataset.from_tensors(images()))
+    return model
+
+
+def test_both_lines_of_an_rprelu_start_at_whole_numbers_of_their_units():
+    model = rectified()
+    layer = model.get_layer('computed')
+    source = layer.inbound_nodes[0].parent_nodes[0].layer
+    unit = source.quantizer.int8_scale(source.quantizer_weights).numpy() / 127
+    slope, knee, offset = (
+        v.numpy().astype(np.float64) for v in (layer.slope, layer.bias_in, layer.bias_out)
+    )
+    left, right = (rounding.numpy() for rounding in line_rounding(layer))
+    for line, rounding, size in (
+        (slope * knee + offset, left, unit * np.abs(slope)),
+        (knee + offset, right, unit + 0 * slope),
+    ):
+        whole = (line + rounding) / size
+        np.testing.assert_allclose(whole, np.rint(whole), atol=1e-6)
+        assert np.all(np.abs(rounding) <= 0.5 * size * (1 + 1e-9))
+        assert np.any(rounding != 0)
+
+
+def test_an_rprelu_rounds_at_inference_only():
+    layer = rectified().get_layer('computed')
+    x = np.linspace(-1, 1, 64 * 8, dtype=np.float32).reshape(1, 8, 8, 8)
+    plain = RPReLU.from_config({**layer.get_config(), 'integer_bias': False})
+    plain(x)
+    plain.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(x, training=True), plain(x))
+    left, right = line_rounding(layer)
+    expected = plain(x) + tf.cast(tf.where(x + layer.bias_in > 0, right, left), tf.float32)
+    np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-7)
+    assert np.any(layer(x, training=False) != plain(x))
+
+
+def test_only_an_rprelu_that_the_file_computes_rounds():
+    model = rectified()
+    assert model.get_layer('computed').integer_bias
+    assert not model.get_layer('compared').integer_bias
+    assert not model.get_layer('first').integer_bias
+    assert not rectified(tensor_bits=None).get_layer('computed').integer_bias

@@ -1,8 +1,8 @@
-"""What an integer network makes of a bias: a whole number of the kernel's accumulator units."""
+"""What an integer network makes of a bias: a whole number of a kernel's accumulator units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -12,6 +12,66 @@ from tf_n2uq.layers.quantize import Quantize
 
 if TYPE_CHECKING:
     from tf_n2uq.layers.quantized_kernel import QuantizedKernel
+    from tf_n2uq.layers.rprelu import RPReLU
+
+# A line per channel is a 1×1 depthwise kernel in the file, of ±127 units.
+_LINE_UNITS = 127
+
+
+def add_at_inference(
+    outputs: tf.Tensor, training: Any, rounding: Callable[[], tf.Tensor | None]
+) -> tf.Tensor:
+    """Adds to a layer's output what rounding its bias adds, unless it is being trained.
+
+    Args:
+        outputs: what the layer computes.
+        training: bool, Python's or a tensor's; None for Keras' learning phase.
+        rounding: makes a tensor that broadcasts to `outputs`, or None for nothing.
+
+    Returns:
+        The shape and dtype of `outputs`.
+    """
+    if training is None:
+        training = keras.backend.learning_phase()
+    in_training = tf.get_static_value(tf.cast(training, tf.bool))
+    added = None if in_training else rounding()
+    if added is None:
+        return outputs
+    if in_training is None:
+        added = tf.where(tf.cast(training, tf.bool), tf.zeros_like(added), added)
+    return outputs + tf.cast(added, outputs.dtype)
+
+
+def line_rounding(layer: RPReLU) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """Returns what rounding to int32 adds to the two lines of an RPReLU at inference.
+
+    Where an RPReLU is no part of a quantizer, it is one line per channel left of its knee and
+    another right of it in the file, each with an integer for a bias.
+
+    Args:
+        layer: a layer that is connected in a model.
+
+    Returns:
+        Two tensors, float64 `[channels]`: left of the knee, and right of it. None if the layer
+        has no single quantizer in front of it.
+    """
+    quantizer = _quantizer_in_front(layer)
+    if quantizer is None:
+        return None
+    scale = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
+    slope, knee, offset = (
+        tf.cast(tf.convert_to_tensor(variable), tf.float64)
+        for variable in (layer.slope, layer.bias_in, layer.bias_out)
+    )
+    unit = scale / _LINE_UNITS
+    left_unit = tf.abs(slope) * unit
+    # A line without a slope is a constant, as exact as its output is.
+    left = tf.math.divide_no_nan(slope * knee + offset, left_unit)
+    right = (knee + offset) / unit
+    return (
+        tf.stop_gradient((tf.round(left) - left) * left_unit),
+        tf.stop_gradient((tf.round(right) - right) * unit),
+    )
 
 
 def bias_rounding(kernel: QuantizedKernel) -> tf.Tensor | None:

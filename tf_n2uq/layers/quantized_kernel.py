@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from tf_n2uq.layers.integer_bias import bias_rounding
+from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
@@ -100,16 +100,9 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         }
         with _stand_in(self.layer, kernels):
             outputs = self.layer(inputs)
-        return self._round_bias(outputs, training) if self.integer_bias else outputs
-
-    def _round_bias(self, outputs: tf.Tensor, training: Any) -> tf.Tensor:
-        in_training = tf.get_static_value(tf.cast(training, tf.bool))
-        rounding = None if in_training else bias_rounding(self)
-        if rounding is None:
+        if not self.integer_bias:
             return outputs
-        if in_training is None:
-            rounding = tf.where(tf.cast(training, tf.bool), tf.zeros_like(rounding), rounding)
-        return outputs + tf.cast(rounding, outputs.dtype)
+        return add_at_inference(outputs, training, lambda: bias_rounding(self))
 
     def _infer_output_signature(
         self, inputs: tf.Tensor, args: Any, kwargs: Any, input_masks: Any

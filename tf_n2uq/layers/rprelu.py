@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.layers.integer_bias import add_at_inference, line_rounding
+
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class RPReLU(keras.layers.Layer):
@@ -19,8 +21,17 @@ class RPReLU(keras.layers.Layer):
     start values 0, 0.25, 0.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, integer_bias: bool = False, **kwargs: Any) -> None:
+        """Creates the layer.
+
+        Args:
+            integer_bias: whether, at inference, the biases are rounded to what int32 can hold of
+                them in the file (see `integer_bias.line_rounding`). Schemes set it where the
+                function is computed in the file, not compared to thresholds.
+            **kwargs: Keras layer arguments.
+        """
         super().__init__(**kwargs)
+        self.integer_bias = integer_bias
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -36,9 +47,19 @@ class RPReLU(keras.layers.Layer):
         self.bias_out = self.add_weight('bias_out', shape, initializer='zeros')
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         shifted = inputs + self.bias_in
-        return tf.nn.relu(shifted) - self.slope * tf.nn.relu(-shifted) + self.bias_out
+        outputs = tf.nn.relu(shifted) - self.slope * tf.nn.relu(-shifted) + self.bias_out
+        if not self.integer_bias:
+            return outputs
+        return add_at_inference(outputs, training, lambda: self._rounding(shifted))
+
+    def _rounding(self, shifted: tf.Tensor) -> tf.Tensor | None:
+        lines = line_rounding(self)
+        return None if lines is None else tf.where(shifted > 0, lines[1], lines[0])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), 'integer_bias': self.integer_bias}

@@ -16,7 +16,7 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 UNTRAINED_MIN = -6.0
 UNTRAINED_MAX = 6.0
 # Fake quantization of an empty range is not a number, or zero for ever.
-_SMALLEST_WIDTH = 1e-6
+_SMALLEST_WIDTH = 2e-6
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')

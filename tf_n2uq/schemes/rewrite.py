@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
 from tf_n2uq.schemes.assignment import Assignment, assign
 from tf_n2uq.schemes.graph import Graph, Ref, Step, copy_layer
 from tf_n2uq.schemes.layer_kinds import activation_name, kind_of
-from tf_n2uq.schemes.ranges import place_ranges
+from tf_n2uq.schemes.ranges import folds_into_thresholds, place_ranges
 
 if TYPE_CHECKING:
     from tf_n2uq.schemes.scheme import LowBitScheme
@@ -79,6 +79,9 @@ def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None
         _quantize_kernel(graph, graph.steps[name], config, integer_bias=tensor_bits is not None)
     if tensor_bits is not None:
         place_ranges(graph, assignment, tensor_bits)
+        for step in graph:
+            if step.name in assignment.annotated:
+                _round_rprelu(graph, step)
 
 
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
@@ -101,6 +104,13 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
         )
     _replace_layer(step, copy_layer(step.layer, lambda config: config.update(activation='linear')))
     assignment.annotated.add(graph.insert_after(step.output, own).name)
+
+
+def _round_rprelu(graph: Graph, step: Step) -> None:
+    """Lets an RPReLU that the file computes, not a quantizer's comparators, round as the file."""
+    if isinstance(step.layer, RPReLU) and not folds_into_thresholds(graph, step):
+        rounded = copy_layer(step.layer, lambda config: config.update(integer_bias=True))
+        _replace_layer(step, rounded)
 
 
 def _replace_layer(step: Step, layer: keras.layers.Layer) -> None:

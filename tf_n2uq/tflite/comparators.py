@@ -30,7 +30,7 @@ class ComparatorPlan:
         falling: The same for comparators `q < threshold`. -128: never on.
         base: int8 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
         lowest: The lowest level, at most 0.
-        span: The most steps that a sum or a level lies above its lowest.
+        stretch: What one level counts for in int8.
     """
 
     channel_shape: tuple[int, ...]
@@ -38,21 +38,12 @@ class ComparatorPlan:
     falling: tuple[np.ndarray, ...]
     base: np.ndarray | None
     lowest: int
-    span: int
+    stretch: int
 
     @property
     def comparators(self) -> int:
         """Number of comparators."""
         return len(self.rising) + len(self.falling)
-
-    @property
-    def stretch(self) -> int:
-        """What one level counts for in int8.
-
-        As many as fit: the bias of the next kernel is an integer in units of one count, and the
-        coarser these are, the more of the bias is lost.
-        """
-        return SPAN // max(1, self.span)
 
     @property
     def zero_point(self) -> int:
@@ -78,8 +69,13 @@ class ComparatorPlan:
         return level if self.base is None else level + self.base
 
 
-def plan_comparators(table: np.ndarray, highest: int = 1) -> ComparatorPlan:
+def plan_comparators(
+    table: np.ndarray, highest: int = 1, most_stretch: int = SPAN
+) -> ComparatorPlan:
     """Finds the fewest comparators that add up to a table.
+
+    One level counts for as much in int8 as fits: the bias of the next kernel is an integer in
+    units of one count, and the coarser these are, the more of the bias is lost.
 
     Args:
         table: Integers of shape [256, *channel_shape]: `table[q + 128]` is the level for the int8
@@ -87,6 +83,7 @@ def plan_comparators(table: np.ndarray, highest: int = 1) -> ComparatorPlan:
             sum holds.
         highest: The highest level that there is, whether the table reaches it or not. It is what
             levels are stretched for: not by how much of them happens to be in use.
+        most_stretch: What one level may count for at most, >= 1.
 
     Returns:
         The plan. It has as many comparators as the channel with the most steps up plus the channel
@@ -106,6 +103,7 @@ def plan_comparators(table: np.ndarray, highest: int = 1) -> ComparatorPlan:
     base = table[0] - down.sum(axis=0)
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
+    # The most that a sum or a level lies above its lowest.
     span = max(int((table - base).max()), max(highest, int(table.max())) - lowest)
     if span > SPAN:
         raise ValueError(
@@ -118,7 +116,7 @@ def plan_comparators(table: np.ndarray, highest: int = 1) -> ComparatorPlan:
         falling=tuple(_collapsed(threshold) for threshold in falling),
         base=_collapsed(base) if base.any() else None,
         lowest=lowest,
-        span=span,
+        stretch=min(SPAN // max(1, span), most_stretch),
     )
 
 

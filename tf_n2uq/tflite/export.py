@@ -16,7 +16,10 @@ from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.folding import Range, table_of
 from tf_n2uq.tflite.kernels import IntegerKernel, told_apart
 from tf_n2uq.tflite.markers import marker_alpha
+from tf_n2uq.tflite.rectifiers import Rectifier, needs_rectifier
 
+# Below 1e-6 the converter takes a range for an empty one, and puts another in its place.
+_SMALLEST_WIDTH = 2e-6
 _Tensors = dict[Ref, tf.Tensor]
 
 
@@ -48,8 +51,14 @@ class IntegerNetwork:
         # Read here, in eager mode: inside the converted function variables have no values yet.
         self._ranges = {step.name: Range.of(step) for step in self._order if is_range(step)}
         self.plans: list[ComparatorPlan] = [
-            plan_comparators(table.levels, table.highest) for table in self._tables.values()
+            plan_comparators(table.levels, table.highest, _most_stretch(table.range))
+            for table in self._tables.values()
         ]
+        self._rectifiers = {
+            step.name: Rectifier.of(step.layer, self._range_behind(step))
+            for step in self._order
+            if needs_rectifier(graph, step)
+        }
         self._kernels = self._integer_kernels()
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
@@ -58,7 +67,9 @@ class IntegerNetwork:
         needed = self._needed()
         for step in self._order:
             if step.name in needed and step.output not in tensors:
-                tensors[step.output] = self._run(step, tensors)
+                # Tensors of the file get names by which users know their layers.
+                with tf.name_scope(step.name):
+                    tensors[step.output] = self._run(step, tensors)
         return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
 
     def _needed(self) -> set[str]:
@@ -80,9 +91,13 @@ class IntegerNetwork:
         if step.name in self._tables:
             return self._mark(step, inputs[0])
         if step.name in self._ranges:
-            return _with_range(inputs[0], self._ranges[step.name])
+            return self._ranges[step.name].quantize(inputs[0])
         if step.name in self._kernels:
             return apply_kernel(step.layer, inputs[0], self._kernels[step.name])
+        if step.name in self._rectifiers:
+            return self._rectifiers[step.name].apply(
+                lambda line: run_line(inputs[0], self._kernels[f'{step.name}/{line}'])
+            )
         if kind_of(step.layer) is Kind.NORMALIZATION:
             return inputs[0]  # part of the kernel before it
         return _run_layer(step, tensors)
@@ -91,31 +106,42 @@ class IntegerNetwork:
         index = list(self._tables).index(step.name)
         plan, scale = self.plans[index], self._tables[step.name].range.scale
         marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=marker_alpha(index))
-        return _with_range(marked, Range(scale / plan.stretch, plan.zero_point))
+        return Range(scale / plan.stretch, plan.zero_point).quantize(marked)
+
+    def _range_behind(self, step: Step) -> Range:
+        """The range of what a step, and all that its operator does for others, writes."""
+        while not is_range(step):
+            step = self._graph.consumers(step.output)[0]
+        return self._ranges[step.name]
 
     def _integer_kernels(self) -> dict[str, IntegerKernel]:
-        """Kernels with the normalization behind them; normalizations and averages as kernels."""
+        """All kernels of the file, by the name of their step; lines also by their own."""
         kernels: dict[str, IntegerKernel] = {}
         needed = self._needed()
         for step in (step for step in self._order if step.name in needed):
-            if isinstance(step.layer, QuantizedKernel):
-                scale, factor = self._input_scale(step)
-                kernel = IntegerKernel.of(step.layer, factor)
-                for reader in self._graph.consumers(step.output):
-                    if kind_of(reader.layer) is Kind.NORMALIZATION and fused_into(
-                        self._graph, reader
-                    ):
-                        kernel = kernel.normalized(reader.layer)
-            elif kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
-                scale, _ = self._input_scale(step)
-                kernel = IntegerKernel.of_normalization(step.layer)
-            elif _averages_full_windows(step.layer):
-                scale, _ = self._input_scale(step)
-                kernel = IntegerKernel.of_average(step.layer)
-            else:
-                continue
-            kernels[step.name] = kernel.with_representable_bias(scale)
+            kernels_of_step = self._kernels_of(step)
+            if kernels_of_step:
+                scales = self._input_scale(step)[0], self._range_behind(step).scale
+                for name, kernel in kernels_of_step.items():
+                    kernels[name] = kernel.representable(*scales)
         return told_apart(kernels)
+
+    def _kernels_of(self, step: Step) -> dict[str, IntegerKernel]:
+        """A kernel with the normalization behind it; a normalization or average as a kernel."""
+        if isinstance(step.layer, QuantizedKernel):
+            kernel = IntegerKernel.of(step.layer, self._input_scale(step)[1])
+            for reader in self._graph.consumers(step.output):
+                if kind_of(reader.layer) is Kind.NORMALIZATION and fused_into(self._graph, reader):
+                    kernel = kernel.normalized(reader.layer)
+        elif kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
+            kernel = IntegerKernel.of_normalization(step.layer)
+        elif _averages_full_windows(step.layer):
+            kernel = IntegerKernel.of_average(step.layer)
+        else:
+            rectifier = self._rectifiers.get(step.name)
+            lines = rectifier.lines if rectifier else {}
+            return {f'{step.name}/{name}': line for name, line in lines.items()}
+        return {step.name: kernel}
 
     def _input_scale(self, step: Step) -> tuple[float, float]:
         """Returns the scale of a layer's input in the file, and Keras' number for one of it."""
@@ -130,6 +156,15 @@ class IntegerNetwork:
         return self._ranges[producer.name].scale, 1.0
 
 
+def _most_stretch(source: Range) -> int:
+    """What a level may count for before the range of the levels gets too small to convert.
+
+    Only tensors that hardly hold anything come near, behind dead channels or in a network that
+    has not been trained.
+    """
+    return max(1, int(255 * source.scale / _SMALLEST_WIDTH))
+
+
 def _averages_full_windows(layer: keras.layers.Layer) -> bool:
     if type(layer) is not keras.layers.AveragePooling2D:
         return False
@@ -137,12 +172,6 @@ def _averages_full_windows(layer: keras.layers.Layer) -> bool:
     return layer.padding == 'valid' or all(
         size % stride == 0 and window == stride for size, window, stride in sizes
     )
-
-
-def _with_range(inputs: tf.Tensor, tensor_range: Range) -> tf.Tensor:
-    low = (-128 - tensor_range.zero_point) * tensor_range.scale
-    high = (127 - tensor_range.zero_point) * tensor_range.scale
-    return tf.quantization.fake_quant_with_min_max_args(inputs, min=low, max=high)
 
 
 def _run_layer(step: Step, tensors: _Tensors) -> tf.Tensor:
@@ -169,16 +198,16 @@ def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKe
     if isinstance(layer, keras.layers.Dense):
         return _dense(inputs, kernel)
     if isinstance(layer, keras.layers.BatchNormalization):
-        return _depthwise(inputs, kernel, strides=(1, 1), padding='VALID', dilations=(1, 1))
+        return run_line(inputs, kernel)
     if isinstance(layer, keras.layers.AveragePooling2D):
-        return _depthwise(inputs, kernel, layer.strides, padding='VALID', dilations=(1, 1))
+        return depthwise(inputs, kernel, layer.strides)
     window = {
         'strides': layer.strides,
         'padding': layer.padding.upper(),
         'dilations': layer.dilation_rate,
     }
     if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return _depthwise(inputs, kernel, **window)
+        return depthwise(inputs, kernel, **window)
     return tf.nn.conv2d(inputs, _on_grid(kernel), **window) + _bias(kernel)
 
 
@@ -192,13 +221,33 @@ def _dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
     return tf.reshape(outputs, [1, *inputs.shape[1:-1], units])
 
 
-def _depthwise(
+def run_line(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
+    """Runs a 1×1 depthwise kernel on `[1, …, channels]`; the shape stays."""
+    if inputs.shape.rank == 4:
+        return depthwise(inputs, kernel)
+    image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
+    return tf.reshape(depthwise(image, kernel), inputs.shape)
+
+
+def depthwise(
     inputs: tf.Tensor,
     kernel: IntegerKernel,
-    strides: tuple[int, int],
-    padding: str,
-    dilations: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    padding: str = 'VALID',
+    dilations: tuple[int, int] = (1, 1),
 ) -> tf.Tensor:
+    """Runs a depthwise kernel and adds its bias.
+
+    Args:
+        inputs: `[1, height, width, channels]`.
+        kernel: `[height, width, channels · multiplier]`.
+        strides: of rows and columns.
+        padding: 'SAME' or 'VALID'.
+        dilations: of rows and columns.
+
+    Returns:
+        `[1, height, width, channels · multiplier]`, float32.
+    """
     channels = inputs.shape[-1]
     grid = _on_grid(kernel)
     split = tf.reshape(grid, [*grid.shape[:2], channels, grid.shape[-1] // channels])

@@ -30,6 +30,12 @@ class Range:
         zero_point = int(np.clip(round(-low / scale), 0, 255)) - 128
         return cls(scale, zero_point)
 
+    def quantize(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Rounds and clips a tensor to the numbers that the int8 tensor can hold."""
+        low = (-128 - self.zero_point) * self.scale
+        high = (127 - self.zero_point) * self.scale
+        return tf.quantization.fake_quant_with_min_max_args(inputs, min=low, max=high)
+
     def values(self) -> np.ndarray:
         """Returns the 256 float32 numbers that the tensor can hold, ascending."""
         return np.asarray((_INT8 - self.zero_point) * np.float32(self.scale), np.float32)

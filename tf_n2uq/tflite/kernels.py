@@ -10,6 +10,9 @@ import tf_keras as keras
 from tf_n2uq.layers import QuantizedKernel
 
 _MAX_BIAS = 2.0**30
+# Steps of the output per unit of the sum, between which XNNPACK requantizes.
+_LEAST_REQUANTIZATION = 2.0**-31
+_MOST_REQUANTIZATION = 255.0
 
 
 @dataclasses.dataclass
@@ -50,11 +53,22 @@ class IntegerKernel:
         return cls(np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias)
 
     @classmethod
+    def of_line(cls, slope: np.ndarray, offset: np.ndarray) -> IntegerKernel:
+        """Makes a 1×1 depthwise kernel of ±127 units of a line per channel, exactly.
+
+        Args:
+            slope: float64 `[channels]`; where it is 0, so is the kernel.
+            offset: float64 `[channels]`.
+        """
+        dead = slope == 0
+        sign = np.where(dead, 0, np.sign(slope)).astype(np.int32)
+        unit = np.where(dead, 1.0, np.abs(slope) / 127.0)
+        return cls(127 * sign[None, None], unit, offset)
+
+    @classmethod
     def of_normalization(cls, layer: keras.layers.BatchNormalization) -> IntegerKernel:
         """Reads a batch normalization as a 1×1 depthwise kernel of ±127 units, exactly."""
-        slope, offset = affine_of(layer)
-        kernel = cls(np.full((1, 1, len(slope)), 127), np.full(len(slope), 1 / 127.0), 0 * offset)
-        return kernel.normalized(layer)
+        return cls.of_line(*affine_of(layer))
 
     @classmethod
     def of_average(cls, layer: keras.layers.AveragePooling2D) -> IntegerKernel:
@@ -78,16 +92,28 @@ class IntegerKernel:
             self.bias * slope + offset,
         )
 
-    def with_representable_bias(self, input_scale: float) -> IntegerKernel:
-        """Returns a kernel whose bias fits int32 in units of `input_scale · unit`.
+    def representable(self, input_scale: float, output_scale: float) -> IntegerKernel:
+        """Returns a kernel that int32 and XNNPACK can compute with.
 
-        A channel that hardly depends on its input (a batch normalization with γ near 0) has a
-        unit so small that its bias overflows; there the unit grows, and what the kernel then
-        loses is less than 2^-30 of the bias per unit of input.
+        Its bias fits int32 in units of `input_scale · unit`: a channel that hardly depends on its
+        input (a batch normalization with γ near 0) has a unit so small that its bias overflows;
+        there the unit grows, and what the kernel then loses is less than 2^-30 of the bias per
+        unit of input.
+
+        And one such unit is less than 256 steps of the output, as XNNPACK demands. Where it is
+        more, all but a sum of 0 was out of the output's range anyway, and still is.
+
+        Args:
+            input_scale: scale of the int8 tensor that the kernel multiplies.
+            output_scale: scale of the int8 tensor that the result is written to.
         """
-        least = np.abs(self.bias) / (input_scale * _MAX_BIAS)
+        least = np.maximum(
+            np.abs(self.bias) / (input_scale * _MAX_BIAS),
+            _LEAST_REQUANTIZATION * output_scale / input_scale,
+        )
         unit = np.maximum(self.unit, least)
         integers = np.rint(self.integers * (self.unit / unit)).astype(np.int32)
+        unit = np.minimum(unit, _MOST_REQUANTIZATION * output_scale / input_scale)
         return IntegerKernel(integers, unit, self.bias)
 
 
