@@ -155,6 +155,12 @@ def rectified(tensor_bits=8):
     return model
 
 
+def lines_of(layer):
+    lines = line_rounding(layer)
+    assert lines is not None
+    return lines
+
+
 def test_both_lines_of_an_rprelu_start_at_whole_numbers_of_their_units():
     model = rectified()
     layer = model.get_layer('computed')
@@ -163,7 +169,7 @@ def test_both_lines_of_an_rprelu_start_at_whole_numbers_of_their_units():
     slope, knee, offset = (
         v.numpy().astype(np.float64) for v in (layer.slope, layer.bias_in, layer.bias_out)
     )
-    left, right = (rounding.numpy() for rounding in line_rounding(layer))
+    left, right = (rounding.numpy() for rounding in lines_of(layer))
     for line, rounding, size in (
         (slope * knee + offset, left, unit * np.abs(slope)),
         (knee + offset, right, unit + 0 * slope),
@@ -181,7 +187,7 @@ def test_an_rprelu_rounds_at_inference_only():
     plain(x)
     plain.set_weights(layer.get_weights())
     np.testing.assert_array_equal(layer(x, training=True), plain(x))
-    left, right = line_rounding(layer)
+    left, right = lines_of(layer)
     expected = plain(x) + tf.cast(tf.where(x + layer.bias_in > 0, right, left), tf.float32)
     np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-7)
     assert np.any(layer(x, training=False) != plain(x))

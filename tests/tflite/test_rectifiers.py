@@ -24,7 +24,8 @@ def rectifier_layer(slopes, seed=0):
     rng = np.random.default_rng(seed)
     layer = RPReLU()
     layer.build((None, 1, 256, CHANNELS))
-    layer.slope.assign(rng.uniform(*slopes, CHANNELS))
+    low, high = slopes
+    layer.slope.assign(rng.uniform(low, high, CHANNELS))
     layer.bias_in.assign(rng.normal(0.0, 1.0, CHANNELS))
     layer.bias_out.assign(rng.normal(0.0, 1.0, CHANNELS))
     return layer
