@@ -16,7 +16,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 from absl import app, flags, logging
-from train_config import IMAGENET, TrainConfig, check_resumed, find_config, read_config
+from train_checks import BEST, TFLITE, check_export, check_teacher, configure
+from train_config import IMAGENET, TrainConfig, check_resumed
 from train_data import TrainData
 from train_models import Networks, check_weights, copy_weights, load_keras, load_weights
 
@@ -45,10 +46,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_enum('strategy', 'none', distribution.STRATEGIES, 'How many devices and machines.')
 
-_CONFIG = 'config.yaml'
 _METRICS = 'metrics.jsonl'
-_BEST = 'best.keras'
-_TFLITE = 'model.tflite'
 _SUMMARY = 'summary.md'
 
 
@@ -73,13 +71,19 @@ class Session:
 
     def train(self) -> None:
         """Distils the teacher into the student, and exports the best epoch."""
+        run_directory = tf_n2uq.training.RunDirectory(self.out, FLAGS.resume, '--out')
+        check_resumed(self.config, run_directory.recorded_config())
+        # A wrong file ends the program here: after `begin` the folder counts as a run.
+        teacher, student, calibrated = self.read_weights()
+        self.begin(run_directory)
         self.say(f'Input alone: {self.data.speed():.0f} images per second.')
-        teacher = self.teacher()
-        student = self.student(teacher)
+        if FLAGS.teacher_weights is None:
+            self.train_teacher(teacher)
+        self.start(student, teacher, calibrated)
         rows = self.distil(student, teacher)
         try:
             if self.is_chief:
-                copy_weights(load_keras(self.out / _BEST, '--out'), student, '--out')
+                copy_weights(load_keras(self.out / BEST, '--out'), student, '--out')
                 # Before the export, which may fail: the training is worth a page by itself.
                 self.summarize(rows, {})
                 self.export(student, rows)
@@ -87,12 +91,31 @@ class Session:
             # A worker that ended before would look to the chief as if it had crashed.
             distribution.barrier(self.strategy)
 
-    def teacher(self) -> keras.Model:
-        """Returns the teacher with weights from a file, or trains it on labels."""
+    def read_weights(self) -> tuple[keras.Model, keras.Model, bool]:
+        """Builds teacher and student, and fills them from the files of the flags.
+
+        Returns:
+            The two, and whether the student's quantizers got values.
+        """
         teacher = self.networks.teacher()
         if FLAGS.teacher_weights is not None:
             load_weights(teacher, FLAGS.teacher_weights, '--teacher_weights')
-            return teacher
+        student, calibrated = self.networks.student(), False
+        # A training that goes on has weights of its own.
+        if FLAGS.init_weights is not None and not tf_n2uq.training.epochs_done(self.out):
+            calibrated = load_weights(student, FLAGS.init_weights, '--init_weights')
+        return teacher, student, calibrated
+
+    def begin(self, run_directory: tf_n2uq.training.RunDirectory) -> None:
+        """Has the chief say in the run folder what is run."""
+        # All workers have looked before the first of them writes.
+        distribution.barrier(self.strategy)
+        if self.is_chief:
+            environment = tf_n2uq.training.describe_environment(Path(__file__).parent)
+            run_directory.begin(self.config.to_yaml(), environment)
+
+    def train_teacher(self, teacher: keras.Model) -> None:
+        """Trains the teacher on labels."""
         folder = self.out / 'teacher'
         trained = self.networks.teacher_to_train(teacher, trains=True)
         epochs = self.config.teacher_epochs
@@ -102,25 +125,19 @@ class Session:
             trained.compile(optimizer, loss, metrics=metrics())
         self.say(f'\n=== teacher {self.config.teacher}: {epochs} epochs')
         self.fit(trained, epochs, folder, 'val_accuracy', [])
-        copy_weights(load_keras(folder / _BEST, '--out'), teacher, '--out')
-        return teacher
+        copy_weights(load_keras(folder / BEST, '--out'), teacher, '--out')
 
-    def student(self, teacher: keras.Model) -> keras.Model:
-        """Returns the student as it starts; a resumed training replaces its weights."""
-        student = self.networks.student()
+    def start(self, student: keras.Model, teacher: keras.Model, calibrated: bool) -> None:
+        """Gives the student what it starts with; a resumed training replaces its weights."""
         if done := tf_n2uq.training.epochs_done(self.out):
             self.say(f'Going on after epoch {done}, with the weights of the run.')
-            return student
-        calibrated = False
-        if FLAGS.init_weights is not None:
-            calibrated = load_weights(student, FLAGS.init_weights, '--init_weights')
-        elif self.config.model == self.config.teacher:
+            return
+        if FLAGS.init_weights is None and self.config.model == self.config.teacher:
             copy_weights(teacher, student, '--teacher_weights')
-        else:
+        elif FLAGS.init_weights is None:
             self.say('No --init_weights: the student starts from random weights.')
         if not calibrated:
             self.calibrate(student)
-        return student
 
     def calibrate(self, student: keras.Model) -> None:
         """Sets the quantizers' start values from data, the same on every worker."""
@@ -161,7 +178,7 @@ class Session:
             run_dir=folder,
             resume=FLAGS.resume and (folder / _METRICS).exists(),
             monitor=monitor,
-            best=_BEST,
+            best=BEST,
             callbacks=[
                 tf_n2uq.training.Progress(self.config.batch_size, self.is_chief),
                 *callbacks,
@@ -193,7 +210,7 @@ class Session:
         """Returns the student with --init_weights, or with the best weights of --out."""
         student = self.networks.student()
         if FLAGS.init_weights is None:
-            copy_weights(load_keras(self.out / _BEST, '--out'), student, '--out')
+            copy_weights(load_keras(self.out / BEST, '--out'), student, '--out')
         elif not load_weights(student, FLAGS.init_weights, '--init_weights'):
             self.calibrate(student)
         return student
@@ -223,10 +240,10 @@ class Session:
             )
         except ValueError as error:
             raise ValueError(
-                f'--export: {_TFLITE} was not written, because this network cannot become an '
+                f'--export: {TFLITE} was not written, because this network cannot become an '
                 f'integer file: {error}\nWhat was trained is in {self.out}{os.sep}'
             ) from error
-        replace(self.out / _TFLITE, content)
+        replace(self.out / TFLITE, content)
         images = self.data.validation_images(self.config.tflite_images)
         result = tf_n2uq.tflite.evaluate(content, images, reference=student)
         facts = {
@@ -265,81 +282,6 @@ def replace(path: Path, content: bytes) -> None:
     files.replace_file(str(path), lambda temporary: Path(temporary).write_bytes(content))
 
 
-def configure() -> tuple[str, TrainConfig, Path]:
-    """Returns the name of the configuration, the configuration, and the folder of the run.
-
-    Raises:
-        OSError: there is no such configuration.
-        ValueError: it is wrong, or not that of the run that is to be gone on with.
-    """
-    recorded = Path(FLAGS.out, _CONFIG) if FLAGS.out is not None else None
-    if FLAGS.config is None and recorded is not None and recorded.is_file():
-        path, name = recorded, recorded.parent.name
-    else:
-        path = find_config(FLAGS.config or 'quickstart')
-        name = path.stem
-    config = read_config(path.read_text(encoding='utf-8'), FLAGS.set, str(path))
-    out = Path(FLAGS.out if FLAGS.out is not None else os.path.join('runs', name))
-    return name, config, out
-
-
-def check_teacher(config: TrainConfig) -> None:
-    """Checks that there is something to learn from.
-
-    Raises:
-        ValueError: there is not.
-    """
-    if FLAGS.teacher_weights is None and not config.teacher_epochs:
-        raise ValueError(
-            f'--teacher_weights: expected weights of {config.teacher}, whose probabilities are the '
-            "target of this training, got none. Give torchvision's .pth file, or a .keras file; "
-            'or have the teacher trained on labels first: --set teacher_epochs=90'
-        )
-
-
-def check_export(out: Path) -> None:
-    """Checks that there is a model, and that no file of the user is in its way.
-
-    Raises:
-        OSError: --out cannot be written.
-        ValueError: --out has no model or has a .tflite file already; or a teacher is given.
-    """
-    if FLAGS.teacher_weights is not None:
-        raise ValueError(
-            '--teacher_weights: expected none with --evaluate or --export, which need no teacher, '
-            f'got {FLAGS.teacher_weights!r}. Leave it out.'
-        )
-    if FLAGS.init_weights is None and not (out / _BEST).is_file():
-        raise ValueError(
-            f'--out: expected the folder of a run with {_BEST}, got {str(out)!r}. Give one, or '
-            'give a model as --init_weights.'
-        )
-    if FLAGS.export and (out / _TFLITE).exists() and not FLAGS.resume:
-        raise ValueError(
-            f'--out: expected a folder without {_TFLITE}, got {str(out)!r}. Pass --resume to '
-            'replace the file, or give another folder.'
-        )
-    if FLAGS.export:
-        files.writable_folder(out, '--out')
-
-
-def prepare_training(config: TrainConfig, out: Path, strategy: tf.distribute.Strategy) -> None:
-    """Checks the run folder on every worker, and has the chief say in it what is run.
-
-    Raises:
-        OSError: --out cannot be written.
-        ValueError: --out holds a run that is not to be gone on with, or there is no teacher.
-    """
-    check_teacher(config)
-    run = tf_n2uq.training.RunDirectory(out, FLAGS.resume, '--out')
-    check_resumed(config, run.recorded_config())
-    # All workers have looked before the first of them writes.
-    distribution.barrier(strategy)
-    if distribution.is_chief(strategy):
-        environment = tf_n2uq.training.describe_environment(Path(__file__).parent)
-        run.begin(config.to_yaml(), environment)
-
-
 def prepare() -> Session:
     """Checks everything that can be checked before the work begins.
 
@@ -359,7 +301,7 @@ def prepare() -> Session:
     keras.utils.set_random_seed(config.seed)
     session = Session(config, name, strategy, out)
     if not only_measures:
-        prepare_training(config, out, strategy)
+        check_teacher(config)
     return session
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import tensorflow as tf
 import tf_keras as keras
+from tf_keras.src.saving.serialization_lib import SafeModeScope
 from train_config import TrainConfig
 
 import tf_n2uq
@@ -14,6 +14,8 @@ from tf_n2uq.training import distribution
 
 _PYTORCH = ('.pth', '.pth.tar', '.pt')
 _KERAS = ('.keras', '.h5')
+_QUANTIZER = tf_n2uq.layers.Quantize
+_ADVICE = "Give a file of that network, or the --config and --set of the file's network."
 
 
 class Networks:
@@ -64,11 +66,15 @@ class Networks:
         )
 
     def _copy(self, model: keras.Model, name: str, bits: int | None, trains: bool) -> keras.Model:
-        with distribution.precision(self._config.precision):
-            template = self._build(name, bits)
-            template.set_weights(model.get_weights())
+        precision = self._config.precision
+        with distribution.precision(precision):
+            # A copy of a model keeps its precision, so that another one has to be built for it.
+            if precision != 'float32':
+                weights = model.get_weights()
+                model = self._build(name, bits)
+                model.set_weights(weights)
             synchronized = trains and self._config.sync_batch_norm
-            return distribution.replicate(template, self._strategy, synchronized)
+            return distribution.replicate(model, self._strategy, synchronized)
 
 
 def load_weights(model: keras.Model, path: str, flag: str) -> bool:
@@ -84,15 +90,13 @@ def load_weights(model: keras.Model, path: str, flag: str) -> bool:
         Whether the quantizers got values too; if not, they have to be calibrated.
 
     Raises:
-        FileNotFoundError: there is no such file.
         ImportError: PyTorch is needed and not installed.
+        OSError: there is no such file, or it may not be read.
         ValueError: the file has another ending, is damaged, or holds another network.
     """
     check_weights(path, flag)
     if path.endswith(_PYTORCH):
-        report = tf_n2uq.checkpoints.load_pytorch(model, path)
-        print(f'{flag}: {path}: {report}')
-        return not report.uncalibrated
+        return _load_pytorch(model, path, flag)
     return copy_weights(load_keras(path, flag), model, flag)
 
 
@@ -100,32 +104,39 @@ def check_weights(path: str, flag: str) -> None:
     """Checks that there is a file that `load_weights` reads.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it may not be read.
         ValueError: it has another ending.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'{flag}: expected a file with weights, got {path!r}: no such file.'
-        )
     if not path.endswith(_PYTORCH + _KERAS) or path.endswith('.weights.h5'):
         raise ValueError(
             f'{flag}: expected a file {", ".join(_PYTORCH + _KERAS)} with a whole network, got '
-            f'{path!r}.'
+            f'{path!r}. Give one of these; a .weights.h5 file holds no network.'
         )
+    try:
+        with open(path, 'rb'):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f'{flag}: expected a file with weights, got {path!r}: {error.strerror}. Give the path '
+            'of one that is there and may be read.'
+        ) from error
 
 
 def load_keras(path: str | Path, flag: str) -> keras.Model:
-    """Loads a `.keras` or `.h5` file.
+    """Loads a `.keras` or `.h5` file; Python code in it is refused.
 
     Raises:
         ValueError: it is damaged or no such file.
     """
     try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        # By itself `load_model` refuses code in .keras files only, and runs what is in .h5 files.
+        with SafeModeScope(True):
+            return keras.models.load_model(path, compile=False)
+    except Exception as error:  # whatever a damaged file makes Keras stumble over
         raise ValueError(
-            f'{flag}: expected a model that tf_keras saved, got {str(path)!r}, which cannot be '
-            f'read: {error}'
+            f'{flag}: expected a model that tf_keras saved, without Python code in it, got '
+            f'{str(path)!r}, which cannot be read. Give the best.keras of a run, or a PyTorch '
+            f'file. Keras says: {error}'
         ) from error
 
 
@@ -134,33 +145,65 @@ def copy_weights(source: keras.Model, target: keras.Model, flag: str) -> bool:
 
     Args:
         source: quantized or float.
-        target: the same network; quantized if `source` is.
+        target: the same network; quantized if `source` is. It is left alone in case of an error.
         flag: as for `load_weights`.
 
     Returns:
         Whether the quantizers of `target` got values.
 
     Raises:
-        ValueError: `target` has a layer that `source` has not, or of another shape.
+        ValueError: `target` has layers that `source` has not or that have other shapes there, or
+            the other way round; all of them are listed.
     """
-    quantizers = (tf_n2uq.layers.Quantize,)
-    has_quantizers = any(isinstance(layer, quantizers) for layer in source.layers)
-    theirs = {_float_layer(layer).name: layer for layer in source.layers}
-    for layer in target.layers:
-        if isinstance(layer, quantizers) and not has_quantizers:
-            continue
-        given = theirs.get(_float_layer(layer).name)
-        part = layer if has_quantizers else _float_layer(layer)
-        expected = [tuple(weight.shape) for weight in part.weights]
-        got = None if given is None else [tuple(weight.shape) for weight in given.weights]
-        if expected and got != expected:
-            raise ValueError(
-                f'{flag}: expected the network {target.name!r}, whose layer {layer.name!r} has '
-                f'weights of the shapes {expected}, got {"no such layer" if got is None else got}.'
-            )
-        if given is not None and expected:
-            part.set_weights(given.get_weights())
-    return has_quantizers
+    is_quantized = any(isinstance(layer, _QUANTIZER) for layer in source.layers)
+    theirs = {_float_layer(layer).name: layer for layer in source.layers if layer.weights}
+    ours = {
+        _float_layer(layer).name: layer if is_quantized else _float_layer(layer)
+        for layer in target.layers
+        if layer.weights and (is_quantized or not isinstance(layer, _QUANTIZER))
+    }
+    problems = [
+        f'  {name}: expected {_shapes(ours.get(name))}, got {_shapes(theirs.get(name))}'
+        for name in {**ours, **theirs}
+        if _shapes(ours.get(name)) != _shapes(theirs.get(name))
+    ]
+    if problems:
+        raise ValueError(
+            f'{flag}: {_expectation(target)}, got a model {source.name!r} with other layers or '
+            f'shapes. {_ADVICE} {len(problems)} layers differ:\n' + '\n'.join(problems)
+        )
+    for name, layer in ours.items():
+        layer.set_weights(theirs[name].get_weights())
+    return is_quantized
+
+
+def _load_pytorch(model: keras.Model, path: str, flag: str) -> bool:
+    try:
+        report = tf_n2uq.checkpoints.load_pytorch(model, path, strict=False)
+    except (ImportError, ValueError) as error:
+        raise type(error)(f'{flag}: {str(error).removeprefix("path: ")}') from error
+    if problems := report.problems():
+        raise ValueError(
+            f'{flag}: {_expectation(model)}, got {path!r}, which is of another one. {_ADVICE} Of '
+            'the entries\n' + '\n'.join(problems)
+        )
+    print(f'{flag}: {path}: {report}')
+    return not report.uncalibrated
+
+
+def _expectation(model: keras.Model) -> str:
+    quantized = any(isinstance(layer, _QUANTIZER) for layer in model.layers)
+    kind = 'quantized or float' if quantized else 'float'
+    return (
+        f'expected {kind} weights of {model.name!r} as the configuration builds it for '
+        f'{model.output_shape[-1]} classes'
+    )
+
+
+def _shapes(layer: keras.layers.Layer | None) -> str:
+    if layer is None:
+        return 'no such layer'
+    return ', '.join(str([*weight.shape]) for weight in layer.weights)
 
 
 def _float_layer(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -130,7 +130,31 @@ def test_a_damaged_file_is_named(content, tmp_path):
         checkpoints.read_pytorch(path)
 
 
-@pytest.mark.parametrize('content', [[1, 2], {}, {'epoch': 3}, torch.zeros(2)])
+def test_a_download_that_was_cut_short_is_named(tmp_path):
+    path = tmp_path / 'short.pth'
+    # As PyTorch wrote files before 1.6: what its reader raises depends on where they end.
+    torch.save({'a': torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    for length in range(1, len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match='path: expected a PyTorch file .*short.pth'):
+            checkpoints.read_pytorch(path)
+
+
+def test_the_error_does_not_advise_to_turn_the_protection_off(tmp_path):
+    torch.save({'a': Runs('made')}, tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match='posix.mkdir|nt.mkdir') as raised:
+        checkpoints.read_pytorch(tmp_path / 'evil.pth')
+    assert 'weights_only' not in str(raised.value)
+
+
+def test_a_tensor_that_is_no_plain_array_is_named(tmp_path):
+    torch.save({'fc.weight': torch.eye(2).to_sparse()}, tmp_path / 'sparse.pth')
+    with pytest.raises(ValueError, match="path: expected plain tensors, got 'fc.weight' as .*spar"):
+        checkpoints.read_pytorch(tmp_path / 'sparse.pth')
+
+
+@pytest.mark.parametrize('content', [[1, 2], {}, {'epoch': 3}, {0: torch.zeros(2)}, torch.zeros(2)])
 def test_a_file_without_a_state_dict_is_named(content, tmp_path):
     torch.save(content, tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='path: expected a state dict'):

@@ -32,6 +32,12 @@ def test_there_is_a_config_for_each_published_row(configs):
     assert {path.stem for path in PUBLISHED} == rows | {'mobilenet_v2_w4a4'}
 
 
+def test_the_published_accuracies_have_one_row_for_each_config():
+    text = (EXAMPLES.parent / 'docs' / 'published.md').read_text(encoding='utf-8')
+    for path in PUBLISHED:
+        assert text.count(f'| `{path.stem}` |') == 1
+
+
 @pytest.mark.parametrize('path', PUBLISHED, ids=lambda path: path.stem)
 def test_config_is_the_published_recipe_of_its_name(configs, path):
     config = configs.read_config(path.read_text())

@@ -87,8 +87,10 @@ def entries_of(model: keras.Model, quantized_downsample: bool) -> Iterator[Entry
             yield from _kernel(name, _wrapped(layer))
         elif layer.weights:
             raise ValueError(
-                f'model: expected a network of tf_n2uq.models.build, got {model.name!r} with the '
-                f'layer {layer.name!r} ({type(layer).__name__}), which has no published name.'
+                f'model: expected a network of tf_n2uq.models.build that N2UQ publishes, a '
+                f'ResNet for ImageNet or MobileNetV2, got {model.name!r} with the layer '
+                f'{layer.name!r} ({type(layer).__name__}), which has no published name. Save and '
+                'load it as .keras.'
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,33 +49,22 @@ def read_pytorch(path: _Path) -> dict[str, np.ndarray]:
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if PyTorch is not installed.
-        ValueError: if the file is damaged or holds something else.
+        ValueError: if the file is damaged or holds something else, or a tensor is no plain array.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f'path: expected a PyTorch checkpoint file, got {os.fspath(path)!r}.'
         )
-    torch = _torch()
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(
-            f'path: expected a PyTorch file of tensors and plain values, got {os.fspath(path)!r}, '
-            'which holds other objects or is damaged. It was not executed. If you trust it, save '
-            f'its state_dict() alone with PyTorch. PyTorch says: {error}'
-        ) from error
+    content = _content(path)
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
         content = content['state_dict']
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(map(torch.is_tensor, content.values()))
-    ):
+    if not isinstance(content, Mapping) or not content or not all(map(_is_entry, content.items())):
         raise ValueError(
             f"path: expected a state dict, or a dict with one under 'state_dict', got "
-            f'{_described(content)} in {os.fspath(path)!r}.'
+            f'{_described(content)} in {os.fspath(path)!r}. Save the network with PyTorch as '
+            'torch.save(model.state_dict(), path).'
         )
-    return {name: _array(tensor) for name, tensor in content.items()}
+    return {name: _array(name, tensor) for name, tensor in content.items()}
 
 
 def save_pytorch(model: keras.Model, path: _Path) -> None:
@@ -115,9 +103,37 @@ def _torch() -> Any:
     return torch
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _content(path: _Path) -> Any:
+    torch = _torch()
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can fail anywhere in PyTorch's reader
+        # PyTorch hides what went wrong behind the advice to turn the protection off.
+        reason = error.__context__ if error.__suppress_context__ else error
+        raise ValueError(
+            f'path: expected a PyTorch file of tensors and plain values, got {os.fspath(path)!r}, '
+            'which holds other objects or is damaged. It was not executed. If you trust it, save '
+            f'its state_dict() alone with PyTorch. PyTorch says: {type(reason).__name__}: '
+            f'{reason}'
+        ) from error
+
+
+def _is_entry(item: tuple[Any, Any]) -> bool:
+    name, value = item
+    return isinstance(name, str) and _torch().is_tensor(value)
+
+
+def _array(name: str, tensor: Any) -> np.ndarray:
     tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    try:
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(
+            f'path: expected plain tensors, got {name!r} as {tensor.dtype}, {tensor.layout}. Save '
+            f'it as a dense tensor of floats. PyTorch says: {error}'
+        ) from error
 
 
 def _described(content: Any) -> str:
