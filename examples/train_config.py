@@ -28,6 +28,8 @@ _AT_LEAST: Mapping[str, float] = {
     'weight_decay': 0,
     'image_size': 1,
     'resize_size': 1,
+    'label_offset': 0,
+    'classes': 2,
     'calibration_images': 1,
     'tflite_images': 0,
     'seed': 0,
@@ -60,6 +62,8 @@ class TrainConfig:
         image_size: what the network sees, in pixels (ImageNet).
         resize_size: shorter side before the middle is taken, in validation (ImageNet).
         source: form of ImageNet's files: `folder`, `tfrecords`, `tfds`, or `auto`.
+        label_offset: the first class's label in TFRecords; null: 1, as usual for ImageNet.
+        classes: number of classes in TFRecords; null: 1000.
         calibration_images: training images that start values are measured on.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         sync_batch_norm: whether batch statistics are those of all devices together.
@@ -87,6 +91,8 @@ class TrainConfig:
     image_size: int = 224
     resize_size: int = 256
     source: str = 'auto'
+    label_offset: int | None = None
+    classes: int | None = None
     calibration_images: int = 2048
     precision: str = 'float32'
     sync_batch_norm: bool = False

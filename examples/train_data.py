@@ -45,7 +45,9 @@ class TrainData:
                     'imagenet2012/ of TensorFlow Datasets), got none. To try the pipeline without '
                     'data: --config=quickstart'
                 )
-            self._data = tf_n2uq.data.load_imagenet(data_dir, config.source)
+            self._data = tf_n2uq.data.load_imagenet(
+                data_dir, config.source, config.label_offset, config.classes
+            )
             self.input_shape = (config.image_size, config.image_size, 3)
         else:
             self._data = tf_n2uq.data.load(config.dataset, data_dir=data_dir, seed=config.seed)

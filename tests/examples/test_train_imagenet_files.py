@@ -186,6 +186,14 @@ def test_each_form_of_imagenet_gives_the_same_images_and_labels(form, prepare, d
     assert all(max(found[label]) < min(found[label + 1]) for label in range(5))
 
 
+def test_tfrecords_may_count_their_classes_from_0(prepare, data_dirs):
+    arguments = '--config=resnet18_w2a2', f'--data_dir={data_dirs["tfrecords"]}', *NO_TEACHER
+    session = prepare(*arguments, '--set=label_offset=0', '--set=classes=7')
+    assert session.data.classes == 7
+    labels = np.concatenate([labels for _, labels in session.data.validation()])
+    assert collections.Counter(labels) == collections.Counter(n + 1 for n in VALIDATION_LABELS)
+
+
 def test_a_published_checkpoint_is_evaluated_on_tfrecords(
     script, prepare, data_dirs, quantized, tmp_path, capsys
 ):
