@@ -28,6 +28,8 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-examples
 	$(BIN)/python benchmarks/quantizer_op.py
+	$(BIN)/python benchmarks/training_step.py --rounds 9
+	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5
 
 bazel-check:
 	@command -v bazel >/dev/null || { echo 'bazel not found: apt install bazel-bootstrap' >&2; exit 1; }

@@ -13,6 +13,11 @@ DATA = [
 ]
 PYTORCH = ['torch>=2.13,<2.14']
 TFLITE = ['ai-edge-litert>=2.3,<2.4']
+# Published as snapshots only: these are the first and the last that the tests were run with.
+MICRO = [
+    'tflite-micro>=0.dev20260930204519,<=0.dev20261023182759'
+    '; sys_platform == "linux" and platform_machine == "x86_64"',
+]
 EXAMPLES = [
     *DATA,
     *TFLITE,
@@ -21,6 +26,7 @@ EXAMPLES = [
     'tensorboard>=2.20,<2.22',
 ]
 DEV = [
+    *MICRO,
     'build>=1.2',
     'hypothesis>=6.100',
     'mypy>=1.15',
@@ -56,6 +62,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'absl-py>=1.2,<2',
+        'h5py>=3.11,<4',
         'numpy>=2.0,<3',
         # One release line: TFMOT reaches into tf_keras, and tf_keras follows TensorFlow's minor.
         'tensorflow>=2.21,<2.22',
@@ -66,6 +73,7 @@ setup(
     extras_require={
         'data': DATA,
         'tflite': TFLITE,
+        'micro': MICRO,
         'pytorch': PYTORCH,
         'examples': EXAMPLES,
         'dev': DEV,

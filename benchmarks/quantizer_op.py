@@ -15,16 +15,14 @@ import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
-import subprocess
-import sys
-import time
+import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from measuring import Memory, memory_in_fresh_process, memory_of_calls, time_in_turns
 
 from tf_n2uq import ops
 from tf_n2uq.quantizers import check_bits
@@ -82,61 +80,26 @@ def make_inputs(values: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(x), tf.constant(dy)
 
 
-def measure_times(
-    functions: dict[int, Callable[..., Any]], x: tf.Tensor, dy: tf.Tensor, runs: int
-) -> dict[int, tuple[float, float]]:
-    """Returns the median wall and CPU seconds of each function, run in turns."""
-    samples: dict[int, list[tuple[float, float]]] = {name: [] for name in functions}
-    for run in range(_WARM_UP + runs):
-        for name, function in functions.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            results = function(x, dy)
-            sample = time.perf_counter() - wall, time.process_time() - cpu
-            del results
-            if run >= _WARM_UP:
-                samples[name].append(sample)
-    medians = {name: np.median(pairs, axis=0) for name, pairs in samples.items()}
-    return {name: (float(wall), float(cpu)) for name, (wall, cpu) in medians.items()}
-
-
-def measure_memory(bits: int, x: tf.Tensor, dy: tf.Tensor) -> int:
-    """Returns by how many bytes this process's resident set peaks above where it is (Linux)."""
+def measure_memory(bits: int, x: tf.Tensor, dy: tf.Tensor) -> Memory:
+    """Returns what the resident set of this process peaks at when a quantizer runs."""
     run = subject(bits)
     # The graph and the threads, but not the memory: of one value.
     run(x[:1], dy[:1])
-    # Makes the kernel forget the peak so far: importing and compiling may have had a higher one.
-    Path('/proc/self/clear_refs').write_text('5')
-    before = resident_set('VmRSS')
-    for _ in range(_MEMORY_RUNS):
-        run(x, dy)
-    return resident_set('VmHWM') - before
+    return memory_of_calls(lambda: run(x, dy), _MEMORY_RUNS)
 
 
-def resident_set(entry: str) -> int:
-    """Returns an entry of /proc/self/status in bytes: VmRSS is the present size, VmHWM the peak."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    values = dict(line.split(':', 1) for line in lines)
-    return int(values[entry].split()[0]) * 1024
-
-
-def memory_in_fresh_process(bits: int) -> int:
-    """Returns `measure_memory` of a process that has done nothing else."""
-    command = [sys.executable, __file__, f'--memory_of={bits}', f'--values={_VALUES.value}']
-    command.append(f'--threads={_THREADS.value}')
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def print_table(times: dict[int, tuple[float, float]], memory: dict[int, int]) -> None:
+def print_table(times: dict[int, np.ndarray], memory: dict[int, Memory]) -> None:
     """Prints a line for each side."""
-    wall_reference, cpu_reference = times[_REFERENCE]
+    medians = {bits: np.median(samples, axis=0) for bits, samples in times.items()}
+    wall_reference, cpu_reference = medians[_REFERENCE]
     print(f'forward + backward, {_VALUES.value:,} float32 values, {_THREADS.value} threads')
     print(f'{"":22}{"wall ms":>9}{"ratio":>7}{"CPU ms":>9}{"ratio":>7}{"peak MB":>9}{"tensors":>9}')
-    for bits, (wall, cpu) in times.items():
+    for bits, (wall, cpu) in medians.items():
         name = 'fake_quant' if bits == _REFERENCE else f'learnable_threshold {bits}'
         print(
             f'{name:22}{wall * 1e3:9.2f}{wall / wall_reference:7.2f}'
             f'{cpu * 1e3:9.2f}{cpu / cpu_reference:7.2f}'
-            f'{memory[bits] / 1e6:9.1f}{memory[bits] / (4 * _VALUES.value):9.1f}'
+            f'{memory[bits].rise / 1e6:9.1f}{memory[bits].rise / (4 * _VALUES.value):9.1f}'
         )
 
 
@@ -148,16 +111,16 @@ def main(argv: list[str]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
     x, dy = make_inputs(_VALUES.value)
     if _MEMORY_OF.value is not None:
-        print(measure_memory(_MEMORY_OF.value, x, dy))
+        print(*measure_memory(_MEMORY_OF.value, x, dy))
         return
     try:
         widths = [check_bits(int(text), '--bits') for text in _BITS.value]
     except ValueError as error:
         raise app.UsageError(f'--bits: expected integers from 2 to 8 ({error})') from None
     sides = [_REFERENCE, *widths]
-    memory = {bits: memory_in_fresh_process(bits) for bits in sides}
-    functions = {bits: subject(bits) for bits in sides}
-    print_table(measure_times(functions, x, dy, _RUNS.value), memory)
+    memory = {bits: memory_in_fresh_process(f'--memory_of={bits}') for bits in sides}
+    runs = {bits: functools.partial(subject(bits), x, dy) for bits in sides}
+    print_table(time_in_turns(runs, _RUNS.value, _WARM_UP), memory)
 
 
 if __name__ == '__main__':

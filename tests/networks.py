@@ -153,6 +153,18 @@ def _rectifier() -> keras.layers.PReLU:
     return _layers.PReLU(keras.initializers.RandomUniform(-0.5, 1.5), shared_axes=[1, 2])
 
 
+def _concatenated() -> keras.Model:
+    """Parts of different ranges, also read by others; pixels picked by a pooling of one."""
+    image = keras.Input((8, 8, 3))
+    x = _layers.Conv2D(6, 3, padding='same', activation='relu', name='stem')(image)
+    for _ in range(2):
+        grown = _layers.Conv2D(4, 3, padding='same')(_layers.LeakyReLU()(x))
+        x = _layers.Concatenate()([x, _layers.ReLU(6.0)(grown)])
+    x = _layers.MaxPooling2D(1, strides=2)(x)
+    x = _layers.GlobalAveragePooling2D()(_layers.Conv2D(8, 3, activation='relu')(x))
+    return keras.Model(image, _layers.Dense(4)(x))
+
+
 def _dense_only() -> keras.Model:
     return keras.Sequential(
         [
@@ -180,6 +192,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     'normalized_first': _normalized_first,
     'folding_activations': _folding_activations,
     'rectified': _rectified,
+    'concatenated': _concatenated,
     'dense_only': _dense_only,
 }
 

@@ -1,7 +1,13 @@
 """Low-bit quantization-aware training for tf_keras, down to an integer TFLite file."""
 
 from tf_n2uq import checkpoints, data, layers, models, ops, quantizers, tflite, training
-from tf_n2uq.schemes import N2UQPACTQuantizeConfig, N2UQQuantizeConfig, N2UQScheme, calibrate
+from tf_n2uq.schemes import (
+    N2UQPACTQuantizeConfig,
+    N2UQQuantizeConfig,
+    N2UQScheme,
+    calibrate,
+    summary,
+)
 
 __version__ = '0.1.0'
 
@@ -16,6 +22,7 @@ __all__ = [
     'models',
     'ops',
     'quantizers',
+    'summary',
     'tflite',
     'training',
 ]

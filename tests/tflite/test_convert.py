@@ -82,9 +82,13 @@ def test_equal_layers_keep_their_grids():
     assert _agreement(content, model, images) >= 0.9
 
 
-@pytest.mark.parametrize('form', ['dataset', 'function'])
-def test_a_representative_dataset_stands_in_for_ranges_that_were_not_trained(form):
-    model = quantize(float_network('residual'), bits=4, tensor_bits=None, boundary_bits=None)
+@pytest.mark.parametrize(
+    ('form', 'boundary_bits'), [('dataset', None), ('dataset', 8), ('function', None)]
+)
+def test_a_representative_dataset_stands_in_for_ranges_that_were_not_trained(form, boundary_bits):
+    model = quantize(
+        float_network('residual'), bits=4, tensor_bits=None, boundary_bits=boundary_bits
+    )
     images = images_for(model, 64)
     tf_n2uq.calibrate(model, images, verbose=0)
     data = {
@@ -185,6 +189,37 @@ def test_an_input_of_unknown_size_is_refused():
     tf_n2uq.calibrate(model, np.random.default_rng(0).random((4, 8, 8, 3)), verbose=0)
     with pytest.raises(ValueError, match='model: expected an input of known size'):
         tf_n2uq.tflite.convert(model)
+
+
+def test_an_average_over_the_border_leaves_its_input_to_others():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, padding='same', activation='relu')(image)
+    average = keras.layers.AveragePooling2D(3, strides=1, padding='same')(x)
+    x = keras.layers.Add()([keras.layers.Conv2D(6, 1)(x), keras.layers.Conv2D(6, 1)(average)])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = quantize(keras.Model(image, keras.layers.Dense(3)(x)), bits=3)
+    images = images_for(model, 64)
+    tf_n2uq.calibrate(model, images, verbose=0)
+    content = tf_n2uq.tflite.convert(model)
+    assert tf_n2uq.tflite.inspect(content).integer_only
+    outputs = model.predict(images, verbose=0)
+    error = np.abs(tf_n2uq.tflite.predict(content, images) - outputs).mean()
+    assert error < 0.02 * np.abs(outputs).max()
+
+
+def test_a_term_that_has_died_out_beside_its_sum_is_exported_right():
+    model = quantized_network('residual')
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Add):
+            term = layer.inbound_nodes[0].parent_nodes[0].layer
+            weights = term.quantizer_weights
+            weights['min'].assign(0.0)
+            weights['max'].assign(1e-5)
+            break
+    images = images_for(model, 64)
+    content = tf_n2uq.tflite.convert(model)
+    assert tf_n2uq.tflite.inspect(content).xnnpack_partitions == 1
+    assert _agreement(content, model, images) >= 0.95
 
 
 def test_an_unknown_layer_is_named():

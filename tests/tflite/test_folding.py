@@ -12,7 +12,8 @@ from tf_n2uq.layers import RPReLU
 from tf_n2uq.schemes.graph import Graph
 from tf_n2uq.tflite.comparators import plan_comparators
 from tf_n2uq.tflite.completion import complete
-from tf_n2uq.tflite.folding import Range, table_of
+from tf_n2uq.tflite.folding import table_of
+from tf_n2uq.tflite.ranges import Range, read_ranges
 
 CHANNELS = 4
 
@@ -43,7 +44,7 @@ def _table_and_keras(model):
     """The table that is lowered, and what the Keras layers do to the same 256 values."""
     graph = complete(model, None)
     thresholds = next(s for s in graph.in_order() if s.name == 'inner_thresholds')
-    table = table_of(graph, thresholds)
+    table = table_of(graph, thresholds, read_ranges(graph))
     layer = model.get_layer('inner_thresholds')
     (node,) = [
         node for nodes in model._nodes_by_depth.values() for node in nodes if node.layer is layer

@@ -6,6 +6,7 @@ from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, lower, m
 from tf_n2uq.tflite import flatbuffer
 from tf_n2uq.tflite.comparators import plan_comparators
 from tf_n2uq.tflite.inspection import inspect
+from tf_n2uq.tflite.packing import pack_int4
 
 CHANNELS = 4
 
@@ -63,10 +64,36 @@ def test_layers_are_reported_with_bits_bytes_and_comparators(content):
     assert {layer.scales for layer in layers} == {'per channel'}
 
 
+def test_layers_are_reported_with_their_work(content):
+    layers = inspect(content).layers
+    kernels = (27 * CHANNELS, 9 * CHANNELS * CHANNELS, 9 * CHANNELS, CHANNELS * 10)
+    biases = (CHANNELS, CHANNELS, CHANNELS, 10)
+    assert [layer.parameters for layer in layers] == [
+        kernel + bias for kernel, bias in zip(kernels, biases, strict=True)
+    ]
+    outputs = (64, 16, 16, 1)
+    assert [layer.multiply_adds for layer in layers] == [
+        kernel * count for kernel, count in zip(kernels, outputs, strict=True)
+    ]
+    # Comparators are a SUB each and an ADD for all but one; the rest gathers or reshapes.
+    assert [layer.operators for layer in layers[::2]] == [1, 1]
+    assert layers[1].operators > 1 + 5 + 9 // 4
+    assert layers[3].operators == 1 + 13 + 1
+    assert all(layer.on_xnnpack for layer in layers)
+
+
 def test_the_whole_file_is_reported(content):
     report = inspect(content)
     assert report.file_bytes == len(content)
     assert report.kernel_bytes == 108 + 72 + 36 + 20
+    assert report.kernel_values == 108 + 144 + 36 + 40
+    assert report.bits_per_weight == pytest.approx(8 * 236 / 328)
+    assert report.parameters == sum(layer.parameters for layer in report.layers)
+    assert report.multiply_adds == sum(layer.multiply_adds for layer in report.layers)
+    assert report.kernel_bytes < report.deflated_bytes < report.file_bytes
+    (left,) = report.undelegated
+    assert (left.operator, left.count) == ('STRIDED_SLICE', 1)
+    assert left.reason == 'XNNPACK slices without skipping values only'
     assert report.comparators == 10
     assert report.constant_bytes['INT4'] == 72 + 20
     assert report.operators['SUB'] == 10
@@ -84,7 +111,50 @@ def test_the_table_shows_what_the_report_holds(content):
     assert '4×36' in shown
     assert 'integer-only   yes' in shown
     assert 'kernels 236' in shown
-    assert max(map(len, shown.splitlines())) < 140
+    assert '5.76 bits per weight' in shown
+    assert shown.splitlines()[6].startswith('total ')
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_what_xnnpack_leaves_is_said_with_the_reason():
+    def averaged(x):
+        x = fake_quant(tf.nn.avg_pool2d(fake_quant(x, 0.02), 2, 2, 'VALID'), 0.02)
+        x = fake_quant(tf.nn.conv2d(x, grid((3, 3, 3, 4)), 1, 'SAME'), 0.02)
+        return tf.nn.softmax(tf.reshape(x, [1, -1]))
+
+    report = inspect(flatbuffer.write(pack_int4(flatbuffer.read(convert(averaged, [1, 8, 8, 3])))))
+    assert [(left.operator, left.count) for left in report.undelegated] == [
+        ('AVERAGE_POOL_2D', 1),
+        ('CONV_2D', 1),
+        ('SOFTMAX', 1),
+    ]
+    assert not report.layers[0].on_xnnpack
+    shown = str(report)
+    assert 'not AVERAGE_POOL_2D 1: XNNPACK averages over windows of floats only' in shown
+    assert 'not CONV_2D 1: XNNPACK takes INT4 kernels in FULLY_CONNECTED only' in shown
+    assert 'not SOFTMAX 1: XNNPACK has no SOFTMAX of int8' in shown
+
+
+def test_a_reason_that_is_not_known_is_not_made_up():
+    def rounded(x):
+        return tf.cast(tf.cast(x, tf.int32), tf.float32)
+
+    report = inspect(convert(rounded, [1, 4], tf.float32))
+    assert [(left.operator, left.reason) for left in report.undelegated] == [
+        ('CAST', 'the reason is not known')
+    ]
+
+
+def test_the_work_of_a_transposed_convolution_is_counted():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 2)).astype(np.float32)
+
+    def transposed(x):
+        return tf.nn.conv2d_transpose(x, kernel, [1, 8, 8, 5], 2)
+
+    (layer,) = inspect(convert(transposed, [1, 4, 4, 2], tf.float32)).layers
+    assert layer.operator == 'TRANSPOSE_CONV'
+    assert layer.multiply_adds == 4 * 4 * kernel.size
+    assert layer.parameters in (kernel.size, kernel.size + 5)
 
 
 def test_a_quantized_interface_is_shown_with_its_scale():

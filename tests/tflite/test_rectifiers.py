@@ -7,8 +7,8 @@ from tests.networks import images_for, quantize
 from tests.tflite.graphs import ALL_INT8, convert, operators, run
 from tf_n2uq.layers import RPReLU
 from tf_n2uq.tflite.export import run_line
-from tf_n2uq.tflite.folding import Range
 from tf_n2uq.tflite.kernels import told_apart
+from tf_n2uq.tflite.ranges import Range
 from tf_n2uq.tflite.rectifiers import Rectifier
 
 CHANNELS = 24

@@ -81,7 +81,7 @@ class Graph:
         graph = cls(model.name, isinstance(model, keras.Sequential))
         refs: dict[int, Ref] = {}
         copies: dict[int, keras.layers.Layer] = {}
-        for node in _nodes_in_order(model):
+        for node in nodes_in_order(model):
             step = graph._add_call(node, refs, copies)
             for index, tensor in enumerate(tf.nest.flatten(node.outputs)):
                 refs[id(tensor)] = Ref(step.name, index)
@@ -216,7 +216,8 @@ class Graph:
         return all(after.inputs == [before.output] for before, after in itertools.pairwise(order))
 
 
-def _nodes_in_order(model: keras.Model) -> list[Any]:
+def nodes_in_order(model: keras.Model) -> list[Any]:
+    """Returns the calls of a model's layers, Keras' nodes, each after those that it reads."""
     by_depth = model._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 

@@ -36,7 +36,7 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
         if _needs_range(graph, step, assignment):
             _add_range(graph, step.output, step.name, bits)
     for step in steps:
-        if step.name in assignment.configs or kind_of(step.layer) is Kind.SUM:
+        if kind_of(step.layer) in (Kind.KERNEL, Kind.SUM):
             for ref in step.inputs:
                 _ensure_range(graph, ref, bits)
 

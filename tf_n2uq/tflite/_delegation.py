@@ -5,6 +5,7 @@ It imports nothing of this package, so that it starts without TensorFlow where L
 
 import json
 import sys
+from typing import Any
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -12,8 +13,8 @@ except ImportError:
     from tensorflow.lite.python.interpreter import Interpreter
 
 
-def count(content: bytes) -> dict[str, int]:
-    """Counts partitions, operators inside of them, and operators of a file."""
+def count(content: bytes) -> dict[str, Any]:
+    """Counts partitions and operators of a file, and lists the operators inside of partitions."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     # The file's operators are followed by one DELEGATE per partition, which has the partition's
@@ -37,7 +38,7 @@ def count(content: bytes) -> dict[str, int]:
             pending.extend(int(source) for source in node['inputs'])
     return {
         'partitions': len(partitions),
-        'delegated': len(inside),
+        'inside': sorted(int(index) for index in inside),
         'operators': len(nodes) - len(partitions),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import tensorflow as tf
 import tf_keras as keras
@@ -13,11 +14,17 @@ from tf_n2uq.tflite.completion import complete
 from tf_n2uq.tflite.dense import connect_fully
 from tf_n2uq.tflite.export import IntegerNetwork
 from tf_n2uq.tflite.markers import replace_markers
+from tf_n2uq.tflite.micro import pack_for_micro
 from tf_n2uq.tflite.packing import pack_int4
 from tf_n2uq.tflite.patches import unroll_convolutions
 from tf_n2uq.tflite.verify import check_integer_only
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
+# What is done to a file for the kernels of its target, once the comparators are in it.
+_PASSES: dict[str, tuple[Callable[[Any], Any], ...]] = {
+    'xnnpack': (connect_fully, unroll_convolutions, pack_int4),
+    'micro': (pack_for_micro,),
+}
 
 
 def convert(
@@ -26,11 +33,12 @@ def convert(
     representative_dataset: Any | None = None,
     inference_input_type: tf.DType = tf.float32,
     inference_output_type: tf.DType = tf.float32,
+    target: Literal['xnnpack', 'micro'] = 'xnnpack',
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
 
     Every tensor between input and output is int8, int4 or int32 and every operator is a built-in
-    one that XNNPACK runs. Kernels of 2 and 3 bits are stored as INT4. Learned thresholds become
+    one that the target runs. Kernels of 2 and 3 bits are stored as INT4. Learned thresholds become
     comparators, saturating SUBs whose results are added up; the bias, activation or
     normalization in front of a quantizer is part of them, exactly.
 
@@ -42,6 +50,9 @@ def convert(
         inference_input_type: what the file takes: tf.float32 (quantized by its first operator),
             tf.int8 or tf.uint8.
         inference_output_type: what the file returns, likewise.
+        target: whose kernels the file is written for. 'xnnpack': phones, PCs, a Raspberry Pi.
+            'micro': TensorFlow Lite Micro, for microcontrollers; `micro_arena` tells the memory
+            that the file then needs. LiteRT runs either.
 
     Returns:
         The content of the .tflite file.
@@ -49,9 +60,12 @@ def convert(
     Raises:
         TypeError: if `model` is not a tf_keras model.
         ValueError: if the model is not quantized, not built or subclassed; a layer cannot be
-            integer; a range is neither trained nor given by data; or a type is not supported.
+            integer; a range is neither trained nor given by data; or a type or target is not
+            supported.
     """
     check_quantized_model(model)
+    if target not in tuple(_PASSES):
+        raise ValueError(f'target: expected {" or ".join(map(repr, _PASSES))}, got {target!r}.')
     for name, value in (
         ('inference_input_type', inference_input_type),
         ('inference_output_type', inference_output_type),
@@ -62,9 +76,8 @@ def convert(
     content = _run_converter(model, network, inference_input_type, inference_output_type)
     file = flatbuffer.read(content)
     replace_markers(file, network.plans)
-    connect_fully(file)
-    unroll_convolutions(file)
-    pack_int4(file)
+    for rewrite in _PASSES[target]:
+        rewrite(file)
     check_integer_only(file)
     return flatbuffer.write(file)
 

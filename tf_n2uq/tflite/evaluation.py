@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from tf_n2uq.tflite.interpreter import make_interpreter
+from tf_n2uq.tflite.interpreter import dequantized, make_interpreter, quantized
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,26 +169,10 @@ class _Predictor:
     def _run(self, images: np.ndarray) -> np.ndarray:
         missing = self._batch - len(images)
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        self._interpreter.set_tensor(self._input['index'], _quantize(filled, self._input))
+        self._interpreter.set_tensor(self._input['index'], quantized(filled, self._input))
         self._interpreter.invoke()
         outputs = self._interpreter.get_tensor(self._output['index'])
-        return _dequantize(outputs, self._output)[: len(images)]
-
-
-def _quantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    dtype = np.dtype(details['dtype'])
-    if not np.issubdtype(dtype, np.integer):
-        return values.astype(dtype)
-    scale, zero_point = details['quantization']
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
-
-
-def _dequantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    if not np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.float32)
-    scale, zero_point = details['quantization']
-    return ((values.astype(np.int32) - zero_point) * np.float32(scale)).astype(np.float32)
+        return dequantized(outputs, self._output)[: len(images)]
 
 
 def _images_and_labels(batch: Any) -> tuple[np.ndarray, np.ndarray]:

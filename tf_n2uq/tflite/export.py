@@ -11,11 +11,12 @@ import tf_keras as keras
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.schemes.graph import Graph, Ref, Step
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
-from tf_n2uq.schemes.ranges import fused_into, is_range, is_thresholds
+from tf_n2uq.schemes.ranges import fused_into, is_thresholds
 from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
-from tf_n2uq.tflite.folding import Range, table_of
+from tf_n2uq.tflite.folding import table_of
 from tf_n2uq.tflite.kernels import IntegerKernel, told_apart
-from tf_n2uq.tflite.markers import marker_alpha
+from tf_n2uq.tflite.markers import REQUANTIZE_ALPHA, marker_alpha
+from tf_n2uq.tflite.ranges import Range, range_after, read_ranges
 from tf_n2uq.tflite.rectifiers import Rectifier, needs_rectifier
 
 # Below 1e-6 the converter takes a range for an empty one, and puts another in its place.
@@ -45,11 +46,13 @@ class IntegerNetwork:
         """
         self._graph = graph
         self._order = graph.in_order()
-        self._tables = {
-            step.name: table_of(graph, step) for step in self._order if is_thresholds(step)
-        }
         # Read here, in eager mode: inside the converted function variables have no values yet.
-        self._ranges = {step.name: Range.of(step) for step in self._order if is_range(step)}
+        self._ranges = read_ranges(graph)
+        self._tables = {
+            step.name: table_of(graph, step, self._ranges)
+            for step in self._order
+            if is_thresholds(step)
+        }
         self.plans: list[ComparatorPlan] = [
             plan_comparators(table.levels, table.highest, _most_stretch(table.range))
             for table in self._tables.values()
@@ -93,13 +96,20 @@ class IntegerNetwork:
         if step.name in self._ranges:
             return self._ranges[step.name].quantize(inputs[0])
         if step.name in self._kernels:
-            return apply_kernel(step.layer, inputs[0], self._kernels[step.name])
+            outputs = apply_kernel(step.layer, inputs[0], self._kernels[step.name])
+            picked = _picks_pixels(step.layer)
+            return self._input_range(step)[0].quantize(outputs) if picked else outputs
         if step.name in self._rectifiers:
             return self._rectifiers[step.name].apply(
                 lambda line: run_line(inputs[0], self._kernels[f'{step.name}/{line}'])
             )
         if kind_of(step.layer) is Kind.NORMALIZATION:
             return inputs[0]  # part of the kernel before it
+        if isinstance(step.layer, keras.layers.Concatenate):
+            whole = self._range_behind(step)
+            return tf.concat([_requantized(part, whole) for part in inputs], step.layer.axis)
+        if type(step.layer) is keras.layers.AveragePooling2D:
+            return step.layer.call(_requantized(inputs[0], self._range_behind(step)))
         return _run_layer(step, tensors)
 
     def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
@@ -109,10 +119,7 @@ class IntegerNetwork:
         return Range(scale / plan.stretch, plan.zero_point).quantize(marked)
 
     def _range_behind(self, step: Step) -> Range:
-        """The range of what a step, and all that its operator does for others, writes."""
-        while not is_range(step):
-            step = self._graph.consumers(step.output)[0]
-        return self._ranges[step.name]
+        return self._ranges[range_after(self._graph, step).name]
 
     def _integer_kernels(self) -> dict[str, IntegerKernel]:
         """All kernels of the file, by the name of their step; lines also by their own."""
@@ -121,15 +128,16 @@ class IntegerNetwork:
         for step in (step for step in self._order if step.name in needed):
             kernels_of_step = self._kernels_of(step)
             if kernels_of_step:
-                scales = self._input_scale(step)[0], self._range_behind(step).scale
+                source = self._input_range(step)[0]
+                result = source if _picks_pixels(step.layer) else self._range_behind(step)
                 for name, kernel in kernels_of_step.items():
-                    kernels[name] = kernel.representable(*scales)
+                    kernels[name] = kernel.representable(source.scale, result.scale)
         return told_apart(kernels)
 
     def _kernels_of(self, step: Step) -> dict[str, IntegerKernel]:
         """A kernel with the normalization behind it; a normalization or average as a kernel."""
         if isinstance(step.layer, QuantizedKernel):
-            kernel = IntegerKernel.of(step.layer, self._input_scale(step)[1])
+            kernel = IntegerKernel.of(step.layer, self._input_range(step)[1])
             for reader in self._graph.consumers(step.output):
                 if kind_of(reader.layer) is Kind.NORMALIZATION and fused_into(self._graph, reader):
                     kernel = kernel.normalized(reader.layer)
@@ -137,14 +145,17 @@ class IntegerNetwork:
             kernel = IntegerKernel.of_normalization(step.layer)
         elif _averages_full_windows(step.layer):
             kernel = IntegerKernel.of_average(step.layer)
+        elif _picks_pixels(step.layer):
+            channels = step.layer.input_shape[-1]
+            kernel = IntegerKernel.of_line(np.ones(channels), np.zeros(channels))
         else:
             rectifier = self._rectifiers.get(step.name)
             lines = rectifier.lines if rectifier else {}
             return {f'{step.name}/{name}': line for name, line in lines.items()}
         return {step.name: kernel}
 
-    def _input_scale(self, step: Step) -> tuple[float, float]:
-        """Returns the scale of a layer's input in the file, and Keras' number for one of it."""
+    def _input_range(self, step: Step) -> tuple[Range, float]:
+        """Returns the range of a layer's input in the file, and Keras' number for one of it."""
         producer = self._graph.producer(step.inputs[0])
         while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
             producer = self._graph.producer(producer.inputs[0])
@@ -152,8 +163,9 @@ class IntegerNetwork:
         if table is not None:
             # Comparators add up to levels that are worth one step of the scale they compare in.
             plan = self.plans[list(self._tables).index(producer.name)]
-            return table.range.scale / plan.stretch, table.step / table.range.scale
-        return self._ranges[producer.name].scale, 1.0
+            levels = Range(table.range.scale / plan.stretch, plan.zero_point)
+            return levels, table.step / table.range.scale
+        return self._ranges[producer.name], 1.0
 
 
 def _most_stretch(source: Range) -> int:
@@ -172,6 +184,22 @@ def _averages_full_windows(layer: keras.layers.Layer) -> bool:
     return layer.padding == 'valid' or all(
         size % stride == 0 and window == stride for size, window, stride in sizes
     )
+
+
+def _picks_pixels(layer: keras.layers.Layer) -> bool:
+    """Tells a maximum over windows of one pixel, which XNNPACK takes for a mistake."""
+    return type(layer) is keras.layers.MaxPooling2D and layer.pool_size == (1, 1)
+
+
+def _requantized(inputs: tf.Tensor, tensor_range: Range) -> tf.Tensor:
+    """Changes the range of a tensor, for one reader.
+
+    The converter gives all parts of a concatenation the range of the whole, and what is averaged
+    the range of the average. Without an operator in between it would do so for whoever else reads
+    them.
+    """
+    marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=REQUANTIZE_ALPHA)
+    return tensor_range.quantize(marked)
 
 
 def _run_layer(step: Step, tensors: _Tensors) -> tf.Tensor:
@@ -199,7 +227,7 @@ def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKe
         return _dense(inputs, kernel)
     if isinstance(layer, keras.layers.BatchNormalization):
         return run_line(inputs, kernel)
-    if isinstance(layer, keras.layers.AveragePooling2D):
+    if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)):
         return depthwise(inputs, kernel, layer.strides)
     window = {
         'strides': layer.strides,

@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from tf_n2uq.schemes.graph import Graph, Ref, Step
-from tf_n2uq.schemes.layer_kinds import Kind, kind_of
-from tf_n2uq.schemes.ranges import folds_into_thresholds, is_range
-
-_INT8 = np.arange(-128, 128)
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Scale and zero point of an int8 tensor."""
-
-    scale: float
-    zero_point: int
-
-    @classmethod
-    def of(cls, step: Step) -> Range:
-        """Reads a range step, nudged to whole zero points as `fake_quant` does."""
-        quantizer, weights = step.layer.quantizer, step.layer.quantizer_weights
-        low, high = (float(bound) for bound in quantizer.bounds(weights))
-        scale = (high - low) / 255.0
-        zero_point = int(np.clip(round(-low / scale), 0, 255)) - 128
-        return cls(scale, zero_point)
-
-    def quantize(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Rounds and clips a tensor to the numbers that the int8 tensor can hold."""
-        low = (-128 - self.zero_point) * self.scale
-        high = (127 - self.zero_point) * self.scale
-        return tf.quantization.fake_quant_with_min_max_args(inputs, min=low, max=high)
-
-    def values(self) -> np.ndarray:
-        """Returns the 256 float32 numbers that the tensor can hold, ascending."""
-        return np.asarray((_INT8 - self.zero_point) * np.float32(self.scale), np.float32)
+from tf_n2uq.schemes.ranges import folds_into_thresholds
+from tf_n2uq.tflite.ranges import Range, range_before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +33,13 @@ class LevelTable:
     highest: int
 
 
-def table_of(graph: Graph, thresholds: Step) -> LevelTable:
+def table_of(graph: Graph, thresholds: Step, ranges: Mapping[str, Range]) -> LevelTable:
     """Evaluates a quantizer, and the layers that fold into it, on all int8 values.
 
     Args:
         graph: a graph whose layers are built and hold their weights.
         thresholds: the step of the quantizer.
+        ranges: of the file's tensors, see `read_ranges`.
 
     Returns:
         The table.
@@ -80,7 +53,7 @@ def table_of(graph: Graph, thresholds: Step) -> LevelTable:
     while folds_into_thresholds(graph, graph.producer(source)):
         chain.insert(0, graph.producer(source))
         (source,) = chain[0].inputs
-    tensor_range = Range.of(range_behind(graph, source))
+    tensor_range = ranges[range_before(graph, source).name]
     numbers = _int8_values_per_channel(tensor_range, (chain or [thresholds])[0].layer.input_shape)
     for step in chain:
         # `call`: a PReLU with a slope per position takes one position for all of them.
@@ -102,17 +75,3 @@ def _int8_values_per_channel(tensor_range: Range, input_shape: tuple[int | None,
     ones = [1] * (len(input_shape) - 2)
     values = tf.reshape(tf.constant(tensor_range.values()), [256, *ones, 1])
     return tf.tile(values, [1, *ones, input_shape[-1]])
-
-
-def range_behind(graph: Graph, ref: Ref) -> Step:
-    """Returns the range of a tensor: the step that makes it, or what that takes it from.
-
-    Raises:
-        ValueError: if the tensor has no range.
-    """
-    producer = graph.producer(ref)
-    while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
-        producer = graph.producer(producer.inputs[0])
-    if not is_range(producer):
-        raise ValueError(f'model: expected an 8-bit range behind {ref.step!r}, found none.')
-    return producer

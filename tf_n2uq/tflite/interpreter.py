@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+
 from tf_n2uq.tflite import flatbuffer
 
 # Loading the interpreter takes a second; preparing even a large network takes few.
@@ -45,6 +47,24 @@ def make_interpreter(
     )
 
 
+def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Brings numbers into the type of an interpreter's input, from one of its `details`."""
+    dtype = np.dtype(details['dtype'])
+    if not np.issubdtype(dtype, np.integer):
+        return values.astype(dtype)
+    scale, zero_point = details['quantization']
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Brings what an interpreter's output holds to float32, by that output's `details`."""
+    if not np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.float32)
+    scale, zero_point = details['quantization']
+    return ((values.astype(np.int32) - zero_point) * np.float32(scale)).astype(np.float32)
+
+
 def _interpreter_class() -> tuple[Any, Any]:
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -65,13 +85,18 @@ class Delegation:
     Attributes:
         partitions: Runs of operators that XNNPACK computes as one. 1 is best; 0 means that it
             computes nothing.
-        delegated: Operators inside of them.
+        inside: Numbers of the operators inside of them, in the order of execution.
         operators: Operators of the file.
     """
 
     partitions: int
-    delegated: int
+    inside: tuple[int, ...]
     operators: int
+
+    @property
+    def delegated(self) -> int:
+        """How many operators XNNPACK computes."""
+        return len(self.inside)
 
     @property
     def coverage(self) -> float:
@@ -117,7 +142,7 @@ def xnnpack_delegation(content: bytes) -> Delegation:
             f'with {run.returncode}: {"".join(said) or "no message"}'
         )
     counts = json.loads(run.stdout.splitlines()[-1])
-    return Delegation(**counts)
+    return Delegation(counts['partitions'], tuple(counts['inside']), counts['operators'])
 
 
 def xnnpack_partitions(content: bytes) -> int:

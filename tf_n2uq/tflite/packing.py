@@ -1,5 +1,6 @@
 """Kernels of two to four bits, stored as INT4: two values per byte."""
 
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,19 @@ from tf_n2uq.tflite import flatbuffer
 # Operator -> the version of it that takes INT4 kernels. XNNPACK takes only those of
 # FULLY_CONNECTED, and CONV_2D's where `unroll_convolutions` has made them such. DEPTHWISE_CONV_2D
 # would take them too, five times slower than int8.
-_PACKED_VERSIONS = {
-    'CONV_2D': (schema.BuiltinOperator.CONV_2D, 7),
-    'FULLY_CONNECTED': (schema.BuiltinOperator.FULLY_CONNECTED, 10),
-}
+XNNPACK_VERSIONS = {'CONV_2D': 7, 'FULLY_CONNECTED': 10}
 _LOWEST, _HIGHEST = -8, 7
 
 
-def pack_int4(model: Any) -> Any:
-    """Stores every kernel of CONV_2D and FULLY_CONNECTED whose integers fit four bits as INT4.
+def pack_int4(model: Any, versions: Mapping[str, int] = XNNPACK_VERSIONS) -> Any:
+    """Stores every kernel whose integers fit four bits as INT4.
 
     A kernel that other operators or other operands read too stays int8.
 
     Args:
         model: A `ModelT`, changed in place.
+        versions: The schema's names of the operators whose kernels to pack, and the version that
+            each of them then has.
 
     Returns:
         `model`.
@@ -33,18 +33,19 @@ def pack_int4(model: Any) -> Any:
     packed: dict[int, int] = {}
     for operator in graph.operators:
         name = flatbuffer.operator_name(model, operator)
-        if name not in _PACKED_VERSIONS:
+        if name not in versions:
             continue
         index = int(operator.inputs[1])
         kernel = graph.tensors[index]
-        if fits_four_bits(model, graph, index, readers):
+        if fits_four_bits(model, graph, index, readers, versions):
             if kernel.buffer not in packed:
                 values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
                 packed[kernel.buffer] = flatbuffer.add_buffer(model, pack_nibbles(values))
             kernel.buffer = packed[kernel.buffer]
             kernel.type = schema.TensorType.INT4
         if flatbuffer.type_name(kernel) == 'INT4':
-            operator.opcodeIndex = flatbuffer.opcode_index(model, *_PACKED_VERSIONS[name])
+            builtin = getattr(schema.BuiltinOperator, name)
+            operator.opcodeIndex = flatbuffer.opcode_index(model, builtin, versions[name])
     flatbuffer.drop_unused(model)
     return model
 
@@ -79,7 +80,13 @@ def unpack_nibbles(packed: np.ndarray, size: int) -> np.ndarray:
     return np.where(nibbles > _HIGHEST, nibbles - 16, nibbles).astype(np.int8)
 
 
-def fits_four_bits(model: Any, graph: Any, index: int, readers: dict[int, list[Any]]) -> bool:
+def fits_four_bits(
+    model: Any,
+    graph: Any,
+    index: int,
+    readers: dict[int, list[Any]],
+    operators: Container[str] = XNNPACK_VERSIONS,
+) -> bool:
     """Whether a tensor is an int8 kernel that could be stored as INT4.
 
     Args:
@@ -87,17 +94,18 @@ def fits_four_bits(model: Any, graph: Any, index: int, readers: dict[int, list[A
         graph: The subgraph of the tensor.
         index: The tensor's index.
         readers: What `flatbuffer.consumers` says of the subgraph.
+        operators: The schema's names of the operators that may have an INT4 kernel.
 
     Returns:
-        Whether it is a constant in -8..7 with zero point 0 that CONV_2D or FULLY_CONNECTED read as
-        their kernel, and nothing else reads.
+        Whether it is a constant in -8..7 with zero point 0 that such operators read as their
+        kernel, and nothing else reads.
     """
     kernel = graph.tensors[index]
     if flatbuffer.type_name(kernel) != 'INT8' or not flatbuffer.is_constant(model, kernel):
         return False
     for reader in readers[index]:
         as_kernel = list(reader.inputs).count(index) == 1 and int(reader.inputs[1]) == index
-        if not as_kernel or flatbuffer.operator_name(model, reader) not in _PACKED_VERSIONS:
+        if not as_kernel or flatbuffer.operator_name(model, reader) not in operators:
             return False
     if index in graph.outputs or kernel.sparsity is not None:
         return False

@@ -13,8 +13,8 @@ from tf_n2uq.layers import RPReLU
 from tf_n2uq.schemes.graph import Graph, Step
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
 from tf_n2uq.schemes.ranges import folds_into_thresholds
-from tf_n2uq.tflite.folding import Range
 from tf_n2uq.tflite.kernels import IntegerKernel
+from tf_n2uq.tflite.ranges import Range
 
 _Line = tuple[np.ndarray, np.ndarray]
 
