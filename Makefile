@@ -26,10 +26,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 
-bench: $(VENV)/.installed-examples
+bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/quantizer_op.py
 	$(BIN)/python benchmarks/training_step.py --rounds 9
 	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5
+	$(BIN)/python benchmarks/published_networks.py --rounds 3
 
 bazel-check:
 	@command -v bazel >/dev/null || { echo 'bazel not found: apt install bazel-bootstrap' >&2; exit 1; }

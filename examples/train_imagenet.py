@@ -19,9 +19,10 @@ from absl import app, flags, logging
 from train_checks import BEST, TFLITE, check_export, check_teacher, configure
 from train_config import IMAGENET, TrainConfig, check_resumed
 from train_data import TrainData
-from train_models import Networks, check_weights, copy_weights, load_keras, load_weights
+from train_models import Networks, check_weights, copy_weights, load_weights
 
 import tf_n2uq
+from tf_n2uq.schemes.loading import load_model
 from tf_n2uq.training import distribution, files
 
 FLAGS = flags.FLAGS
@@ -83,7 +84,7 @@ class Session:
         rows = self.distil(student, teacher)
         try:
             if self.is_chief:
-                copy_weights(load_keras(self.out / BEST, '--out'), student, '--out')
+                copy_weights(load_model(self.out / BEST, '--out'), student, '--out')
                 # Before the export, which may fail: the training is worth a page by itself.
                 self.summarize(rows, {})
                 self.export(student, rows)
@@ -125,7 +126,7 @@ class Session:
             trained.compile(optimizer, loss, metrics=metrics())
         self.say(f'\n=== teacher {self.config.teacher}: {epochs} epochs')
         self.fit(trained, epochs, folder, 'val_accuracy', [])
-        copy_weights(load_keras(folder / BEST, '--out'), teacher, '--out')
+        copy_weights(load_model(folder / BEST, '--out'), teacher, '--out')
 
     def start(self, student: keras.Model, teacher: keras.Model, calibrated: bool) -> None:
         """Gives the student what it starts with; a resumed training replaces its weights."""
@@ -210,7 +211,7 @@ class Session:
         """Returns the student with --init_weights, or with the best weights of --out."""
         student = self.networks.student()
         if FLAGS.init_weights is None:
-            copy_weights(load_keras(self.out / BEST, '--out'), student, '--out')
+            copy_weights(load_model(self.out / BEST, '--out'), student, '--out')
         elif not load_weights(student, FLAGS.init_weights, '--init_weights'):
             self.calibrate(student)
         return student

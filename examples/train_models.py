@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import tensorflow as tf
 import tf_keras as keras
-from tf_keras.src.saving.serialization_lib import SafeModeScope
 from train_config import TrainConfig
 
 import tf_n2uq
+from tf_n2uq.schemes.loading import load_model
 from tf_n2uq.training import distribution
 
 _PYTORCH = ('.pth', '.pth.tar', '.pt')
@@ -97,7 +95,7 @@ def load_weights(model: keras.Model, path: str, flag: str) -> bool:
     check_weights(path, flag)
     if path.endswith(_PYTORCH):
         return _load_pytorch(model, path, flag)
-    return copy_weights(load_keras(path, flag), model, flag)
+    return copy_weights(load_model(path, flag), model, flag)
 
 
 def check_weights(path: str, flag: str) -> None:
@@ -119,24 +117,6 @@ def check_weights(path: str, flag: str) -> None:
         raise type(error)(
             f'{flag}: expected a file with weights, got {path!r}: {error.strerror}. Give the path '
             'of one that is there and may be read.'
-        ) from error
-
-
-def load_keras(path: str | Path, flag: str) -> keras.Model:
-    """Loads a `.keras` or `.h5` file; Python code in it is refused.
-
-    Raises:
-        ValueError: it is damaged or no such file.
-    """
-    try:
-        # By itself `load_model` refuses code in .keras files only, and runs what is in .h5 files.
-        with SafeModeScope(True):
-            return keras.models.load_model(path, compile=False)
-    except Exception as error:  # whatever a damaged file makes Keras stumble over
-        raise ValueError(
-            f'{flag}: expected a model that tf_keras saved, without Python code in it, got '
-            f'{str(path)!r}, which cannot be read. Give the best.keras of a run, or a PyTorch '
-            f'file. Keras says: {error}'
         ) from error
 
 
