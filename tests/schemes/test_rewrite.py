@@ -92,6 +92,10 @@ def test_a_shared_relu_layer_is_doubled():
     model = quantize(float_network('several_readers'), bits=2)
     relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     assert len(relus) == 2
+    # Each of them is part of the convolution before it, which needs no range of its own then.
+    for relu in relus:
+        (convolution,) = _inputs_of(model, relu.name)
+        assert convolution.startswith('quant_')
 
 
 def test_outputs_and_inputs_keep_their_structure():

@@ -102,8 +102,9 @@ def test_what_no_int8_sum_can_hold_is_refused(table, error, message):
         plan_comparators(table)
 
 
-@pytest.mark.parametrize(('highest', 'stretch'), [(1, 255), (3, 85), (7, 36), (15, 17), (127, 2)])
-def test_levels_are_stretched_for_the_highest_that_there_is(highest, stretch):
+@pytest.mark.parametrize('sign', [1, -1])
+@pytest.mark.parametrize(('steps', 'stretch'), [(1, 255), (3, 85), (7, 36), (15, 17), (127, 2)])
+def test_levels_are_stretched_for_all_that_there_are(steps, stretch, sign):
     table = np.zeros((256, 2), np.int32)
-    table[100:, 0] = 1  # no higher level is in use
-    assert plan_comparators(table, highest).stretch == stretch
+    table[100:, 0] = sign  # no level further from zero is in use
+    assert plan_comparators(table, steps).stretch == stretch

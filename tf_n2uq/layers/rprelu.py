@@ -47,6 +47,7 @@ class RPReLU(keras.layers.Layer):
         self.bias_out = self.add_weight('bias_out', shape, initializer='zeros')
         super().build(input_shape)
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         shifted = inputs + self.bias_in
         outputs = tf.nn.relu(shifted) - self.slope * tf.nn.relu(-shifted) + self.bias_out

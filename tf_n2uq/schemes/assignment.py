@@ -51,9 +51,10 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: LowBitScheme) -> 
     boundary = _boundary(graph)
     result = Assignment(set(), {})
     for step in graph:
-        if step.name not in requested or _keeps_own_config(requested[step.name]):
+        # A layer without weights may be called often, and is annotated once.
+        if step.origin not in requested or _keeps_own_config(requested[step.origin]):
             continue
-        is_float, config = _decide(step, requested[step.name], step.name in boundary, scheme)
+        is_float, config = _decide(step, requested[step.origin], step.name in boundary, scheme)
         if is_float:
             continue
         _check_supported(step, graph)
@@ -75,7 +76,7 @@ def _decide(
                 f'{type(step.layer).__name__} {step.name!r}. Annotate it without a config.'
             )
         return False, given
-    pattern = next((p for p in scheme.layers if re.fullmatch(p, step.name)), None)
+    pattern = next((p for p in scheme.layers if re.fullmatch(p, step.origin)), None)
     if pattern is not None:
         bits = scheme.layers[pattern]
         if bits is None:
@@ -107,7 +108,7 @@ def _check_patterns(layers: Mapping[str, int | None], requested: Mapping[str, An
 
 def _check_supported(step: Step, graph: Graph) -> None:
     layer = step.layer
-    leave_out = f'leave it in float with layers={{{step.name!r}: None}}'
+    leave_out = f'leave it in float with layers={{{step.origin!r}: None}}'
     if kind_of(layer) is None:
         raise ValueError(
             f'model: layer {step.name!r} is a {type(layer).__name__}, which this scheme cannot '

@@ -29,6 +29,7 @@ class Step:
         layer: a layer that is not connected to anything yet.
         args: positional arguments of the call, any nest with `Ref`s for tensors.
         kwargs: keyword arguments of the call, likewise.
+        origin: name of the layer in the model that the graph was read from; '' for a new step.
         restore: pairs of a layer and the arrays that `set_weights` gives it once it is built.
         inputs: the tensors that the call reads, in order.
     """
@@ -37,6 +38,7 @@ class Step:
     layer: keras.layers.Layer
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    origin: str = ''
     restore: list[tuple[keras.layers.Layer, list[np.ndarray]]] = dataclasses.field(
         default_factory=list
     )
@@ -104,7 +106,7 @@ class Graph:
 
         args, kwargs = ((), {}) if node.is_input else (node.call_args, node.call_kwargs)
         args, kwargs = tf.nest.map_structure(to_ref, (args, dict(kwargs)))
-        step = Step(self.unique_name(source.name), layer, args, kwargs)
+        step = Step(self.unique_name(source.name), layer, args, kwargs, source.name)
         if not source.weights:
             layer._name = step.name
         elif first_call:

@@ -70,7 +70,7 @@ class ComparatorPlan:
 
 
 def plan_comparators(
-    table: np.ndarray, highest: int = 1, most_stretch: int = SPAN
+    table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
 ) -> ComparatorPlan:
     """Finds the fewest comparators that add up to a table.
 
@@ -81,8 +81,9 @@ def plan_comparators(
         table: Integers of shape [256, *channel_shape]: `table[q + 128]` is the level for the int8
             value q. Levels must lie in -128..127 and span at most 255 with 0, which is what an int8
             sum holds.
-        highest: The highest level that there is, whether the table reaches it or not. It is what
-            levels are stretched for: not by how much of them happens to be in use.
+        steps: From the lowest to the highest level that there are, whether the table reaches them
+            or not. It is what levels are stretched for: not by how much of them happens to be in
+            use.
         most_stretch: What one level may count for at most, >= 1.
 
     Returns:
@@ -95,8 +96,8 @@ def plan_comparators(
             cannot.
     """
     table = _checked_table(table)
-    steps = np.diff(table, axis=0)
-    up, down = np.maximum(steps, 0), np.maximum(-steps, 0)
+    rises = np.diff(table, axis=0)
+    up, down = np.maximum(rises, 0), np.maximum(-rises, 0)
     # A step after row i turns `q > i - 128` on, or `q < i - 127` off.
     rising = [after + LOWEST for after in _positions(up)]
     falling = [np.where(after < 255, after + LOWEST + 1, LOWEST) for after in _positions(down)]
@@ -104,7 +105,7 @@ def plan_comparators(
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
     # The most that a sum or a level lies above its lowest.
-    span = max(int((table - base).max()), max(highest, int(table.max())) - lowest)
+    span = max(int((table - base).max()), max(steps, int(table.max()) - lowest))
     if span > SPAN:
         raise ValueError(
             f'`table` must need at most {SPAN} comparators that are on at once, the most that an '

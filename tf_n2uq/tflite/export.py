@@ -54,7 +54,7 @@ class IntegerNetwork:
             if is_thresholds(step)
         }
         self.plans: list[ComparatorPlan] = [
-            plan_comparators(table.levels, table.highest, _most_stretch(table.range))
+            plan_comparators(table.levels, table.steps, _most_stretch(table.range))
             for table in self._tables.values()
         ]
         self._rectifiers = {

@@ -23,14 +23,14 @@ class LevelTable:
         levels: integers `[256, …]`, the level for each of the int8 values -128..127; the other
             axes broadcast against the tensor without its batch.
         step: what one level is worth in Keras, > 0.
-        highest: the highest level of the quantizer.
+        steps: from the lowest to the highest level of the quantizer.
     """
 
     source: Ref
     range: Range
     levels: np.ndarray
     step: float
-    highest: int
+    steps: int
 
 
 def table_of(graph: Graph, thresholds: Step, ranges: Mapping[str, Range]) -> LevelTable:
