@@ -69,9 +69,7 @@ class ComparatorPlan:
         return level if self.base is None else level + self.base
 
 
-def plan_comparators(
-    table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
-) -> ComparatorPlan:
+def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN) -> ComparatorPlan:
     """Finds the fewest comparators that add up to a table.
 
     One level counts for as much in int8 as fits: the bias of the next kernel is an integer in
@@ -104,8 +102,8 @@ def plan_comparators(
     base = table[0] - down.sum(axis=0)
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
-    # The most that a sum or a level lies above its lowest.
-    span = max(int((table - base).max()), max(steps, int(table.max()) - lowest))
+    # The most that a sum or a level lies above the lowest; level 0 is what is padded.
+    span = max(int((table - base).max()), max(steps, max(0, int(table.max())) - lowest))
     if span > SPAN:
         raise ValueError(
             f'`table` must need at most {SPAN} comparators that are on at once, the most that an '

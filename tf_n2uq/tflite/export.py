@@ -15,7 +15,7 @@ from tf_n2uq.schemes.ranges import fused_into, is_thresholds
 from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.folding import table_of
 from tf_n2uq.tflite.kernels import IntegerKernel, told_apart
-from tf_n2uq.tflite.markers import REQUANTIZE_ALPHA, marker_alpha
+from tf_n2uq.tflite.markers import marker_alpha
 from tf_n2uq.tflite.ranges import Range, range_after, read_ranges
 from tf_n2uq.tflite.rectifiers import Rectifier, needs_rectifier
 
@@ -98,7 +98,7 @@ class IntegerNetwork:
         if step.name in self._kernels:
             outputs = apply_kernel(step.layer, inputs[0], self._kernels[step.name])
             picked = _picks_pixels(step.layer)
-            return self._input_range(step)[0].quantize(outputs) if picked else outputs
+            return self._input_range(step.inputs[0])[0].quantize(outputs) if picked else outputs
         if step.name in self._rectifiers:
             return self._rectifiers[step.name].apply(
                 lambda line: run_line(inputs[0], self._kernels[f'{step.name}/{line}'])
@@ -106,10 +106,9 @@ class IntegerNetwork:
         if kind_of(step.layer) is Kind.NORMALIZATION:
             return inputs[0]  # part of the kernel before it
         if isinstance(step.layer, keras.layers.Concatenate):
-            whole = self._range_behind(step)
-            return tf.concat([_requantized(part, whole) for part in inputs], step.layer.axis)
+            return tf.concat(self._in_one_range(step, inputs), step.layer.axis)
         if type(step.layer) is keras.layers.AveragePooling2D:
-            return step.layer.call(_requantized(inputs[0], self._range_behind(step)))
+            return step.layer.call(*self._in_one_range(step, inputs))
         return _run_layer(step, tensors)
 
     def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
@@ -117,6 +116,18 @@ class IntegerNetwork:
         plan, scale = self.plans[index], self._tables[step.name].range.scale
         marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=marker_alpha(index))
         return Range(scale / plan.stretch, plan.zero_point).quantize(marked)
+
+    def _in_one_range(self, step: Step, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The inputs of a layer in the range of its output, which is the only one it knows.
+
+        The converter would give them that range for whoever else reads them too. Not by QUANTIZE,
+        which XNNPACK computes with a factor of 8 bits.
+        """
+        result = self._range_behind(step)
+        return [
+            result.quantize(run_line(part, self._kernels[f'{step.name}/{index}']))
+            for index, part in enumerate(inputs)
+        ]
 
     def _range_behind(self, step: Step) -> Range:
         return self._ranges[range_after(self._graph, step).name]
@@ -126,37 +137,44 @@ class IntegerNetwork:
         kernels: dict[str, IntegerKernel] = {}
         needed = self._needed()
         for step in (step for step in self._order if step.name in needed):
-            kernels_of_step = self._kernels_of(step)
-            if kernels_of_step:
-                source = self._input_range(step)[0]
+            for name, (ref, kernel) in self._kernels_of(step).items():
+                source = self._input_range(ref)[0]
                 result = source if _picks_pixels(step.layer) else self._range_behind(step)
-                for name, kernel in kernels_of_step.items():
-                    kernels[name] = kernel.representable(source.scale, result.scale)
+                kernels[name] = kernel.representable(source.scale, result.scale)
         return told_apart(kernels)
 
-    def _kernels_of(self, step: Step) -> dict[str, IntegerKernel]:
+    def _kernels_of(self, step: Step) -> dict[str, tuple[Ref, IntegerKernel]]:
+        """What a step multiplies by, and which of its inputs, by the kernel's name."""
+        if step.name in self._rectifiers:
+            lines = self._rectifiers[step.name].lines
+            return {f'{step.name}/{name}': (step.inputs[0], line) for name, line in lines.items()}
+        kernel = self._kernel_of(step)
+        if kernel is not None:
+            return {step.name: (step.inputs[0], kernel)}
+        if isinstance(step.layer, (keras.layers.Concatenate, keras.layers.AveragePooling2D)):
+            return {
+                f'{step.name}/{index}': (ref, _identity(self._graph.producer(ref).layer))
+                for index, ref in enumerate(step.inputs)
+            }
+        return {}
+
+    def _kernel_of(self, step: Step) -> IntegerKernel | None:
         """A kernel with the normalization behind it; a normalization or average as a kernel."""
         if isinstance(step.layer, QuantizedKernel):
-            kernel = IntegerKernel.of(step.layer, self._input_range(step)[1])
+            kernel = IntegerKernel.of(step.layer, self._input_range(step.inputs[0])[1])
             for reader in self._graph.consumers(step.output):
                 if kind_of(reader.layer) is Kind.NORMALIZATION and fused_into(self._graph, reader):
                     kernel = kernel.normalized(reader.layer)
-        elif kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
-            kernel = IntegerKernel.of_normalization(step.layer)
-        elif _averages_full_windows(step.layer):
-            kernel = IntegerKernel.of_average(step.layer)
-        elif _picks_pixels(step.layer):
-            channels = step.layer.input_shape[-1]
-            kernel = IntegerKernel.of_line(np.ones(channels), np.zeros(channels))
-        else:
-            rectifier = self._rectifiers.get(step.name)
-            lines = rectifier.lines if rectifier else {}
-            return {f'{step.name}/{name}': line for name, line in lines.items()}
-        return {step.name: kernel}
+            return kernel
+        if kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
+            return IntegerKernel.of_normalization(step.layer)
+        if _averages_full_windows(step.layer):
+            return IntegerKernel.of_average(step.layer)
+        return _identity(step.layer) if _picks_pixels(step.layer) else None
 
-    def _input_range(self, step: Step) -> tuple[Range, float]:
-        """Returns the range of a layer's input in the file, and Keras' number for one of it."""
-        producer = self._graph.producer(step.inputs[0])
+    def _input_range(self, ref: Ref) -> tuple[Range, float]:
+        """Returns the range of a tensor in the file, and Keras' number for one of it."""
+        producer = self._graph.producer(ref)
         while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
             producer = self._graph.producer(producer.inputs[0])
         table = self._tables.get(producer.name)
@@ -191,15 +209,9 @@ def _picks_pixels(layer: keras.layers.Layer) -> bool:
     return type(layer) is keras.layers.MaxPooling2D and layer.pool_size == (1, 1)
 
 
-def _requantized(inputs: tf.Tensor, tensor_range: Range) -> tf.Tensor:
-    """Changes the range of a tensor, for one reader.
-
-    The converter gives all parts of a concatenation the range of the whole, and what is averaged
-    the range of the average. Without an operator in between it would do so for whoever else reads
-    them.
-    """
-    marked = tf.raw_ops.LeakyRelu(features=inputs, alpha=REQUANTIZE_ALPHA)
-    return tensor_range.quantize(marked)
+def _identity(layer: keras.layers.Layer) -> IntegerKernel:
+    channels = layer.output_shape[-1]
+    return IntegerKernel.of_line(np.ones(channels), np.zeros(channels))
 
 
 def _run_layer(step: Step, tensors: _Tensors) -> tf.Tensor:

@@ -19,8 +19,6 @@ from tf_n2uq.tflite.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
 _FIRST_ALPHA = 4096.0
 _ALPHA_STEP = 1.0 / 1024.0
 _MOST_MARKERS = 1 << 20
-# Marks a change of range. Two `fake_quant`s in a row may come out as one.
-REQUANTIZE_ALPHA = 2048.0
 
 
 def marker_alpha(index: int) -> float:
@@ -43,8 +41,6 @@ def marker_alpha(index: int) -> float:
 def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     """Puts each plan's comparators in the place of the marker with its number.
 
-    Leaky ReLUs of the slope `REQUANTIZE_ALPHA` become QUANTIZE.
-
     With x of scale s: SUB(x, t), written to a tensor of scale s/255 and zero point -128, saturates
     at both ends and is the comparator [x > t], worth s where it is on. SUB(t, x) is [x < t]. ADDs
     of scale s/stretch count them.
@@ -65,8 +61,6 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     seen: list[int] = []
 
     def replace(operator: Any) -> list[Any] | None:
-        if _is_requantization(model, operator):
-            return [_requantize(model, operator)]
         index = _marker_index(model, operator)
         if index is None:
             return None
@@ -91,16 +85,6 @@ def _marker_index(model: Any, operator: Any) -> int | None:
         return None
     steps = (operator.builtinOptions.alpha - _FIRST_ALPHA) / _ALPHA_STEP
     return int(steps) if steps >= 0 and steps == int(steps) and steps < _MOST_MARKERS else None
-
-
-def _is_requantization(model: Any, operator: Any) -> bool:
-    is_leaky_relu = flatbuffer.operator_name(model, operator) == 'LEAKY_RELU'
-    return is_leaky_relu and operator.builtinOptions.alpha == REQUANTIZE_ALPHA
-
-
-def _requantize(model: Any, marker: Any) -> Any:
-    code = flatbuffer.opcode_index(model, schema.BuiltinOperator.QUANTIZE, 2)
-    return _operator(code, 'Quantize', list(marker.inputs), int(marker.outputs[0]))
 
 
 class _Lowering:
