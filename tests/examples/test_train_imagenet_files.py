@@ -309,8 +309,13 @@ def test_code_in_a_file_is_refused_and_not_run(flag, name, write, refused, tmp_p
         ('--init_weights', 'none.h5', None, ['No such file', 'Give the path']),
         ('--init_weights', 'a.bin', b'', ['expected a file .pth, .pth.tar, .pt, .keras, .h5']),
         ('--teacher_weights', 'a.pth', b'not one', ['a PyTorch file', 'It was not executed']),
-        ('--teacher_weights', 'a.keras', b'not one', ['a model that tf_keras saved', 'best.keras']),
-        ('--init_weights', 'a.h5', b'not one', ['a model that tf_keras saved', 'best.keras']),
+        (
+            '--teacher_weights',
+            'a.keras',
+            b'not one',
+            ['tf_keras saved as .keras', 'model.save(path)'],
+        ),
+        ('--init_weights', 'a.h5', b'not one', ['tf_keras saved as .keras', 'model.save(path)']),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_named(flag, name, content, words, refused, tmp_path):
