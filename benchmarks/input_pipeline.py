@@ -16,13 +16,14 @@ import os
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import functools
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from measuring import time_in_turns
 from PIL import Image
 
 from tf_n2uq import data
@@ -73,16 +74,15 @@ def decoding_alone(folder: Path) -> tf.data.Dataset:
 
 def measure(datasets: dict[str, tf.data.Dataset]) -> dict[str, np.ndarray]:
     """Returns seconds and CPU seconds per image of each, `[rounds, 2]`; all take turns."""
-    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
-    for turn in range(_WARM_UP + _ROUNDS.value):
-        for name, dataset in datasets.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in dataset:
-                pass
-            sample = time.perf_counter() - wall, time.process_time() - cpu
-            if turn >= _WARM_UP:
-                samples[name].append(sample)
-    return {name: np.array(pairs) / _IMAGES.value for name, pairs in samples.items()}
+    readers = {name: functools.partial(read, dataset) for name, dataset in datasets.items()}
+    samples = time_in_turns(readers, _ROUNDS.value, _WARM_UP)
+    return {name: pairs / _IMAGES.value for name, pairs in samples.items()}
+
+
+def read(dataset: tf.data.Dataset) -> None:
+    """Reads a dataset to its end."""
+    for _ in dataset:
+        pass
 
 
 def print_table(samples: dict[str, np.ndarray]) -> None:

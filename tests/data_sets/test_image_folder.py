@@ -151,6 +151,15 @@ def test_a_split_of_nothing_but_broken_images_ends(damaged_dir: Path):
     assert split.broken.count == 6
 
 
+def test_repeating_nothing_but_broken_images_is_an_error(damaged_dir: Path):
+    for path in damaged_dir.glob('train/*/*'):
+        path.write_bytes(b'broken')
+    dataset = plain(load(damaged_dir).train, shuffle=True, repeat=True)
+    words = rf"all {2 * PER_CLASS} images of split 'train' in .*damaged.* are unreadable, first: "
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        next(iter(dataset))
+
+
 def test_a_file_that_vanished_counts_as_broken(damaged_dir: Path):
     split = load(damaged_dir).validation
     (damaged_dir / 'val/n01/n01_01.JPEG').unlink()

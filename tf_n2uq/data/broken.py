@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Iterable
 
-import numpy as np
 from absl import logging
 
 
@@ -38,23 +38,18 @@ class BrokenImages:
         with self._lock:
             self._skipped.clear()
 
-    def add(self, names: np.ndarray) -> np.bool_:
-        """Counts and logs skipped images; made for `tf.numpy_function`.
+    def add(self, names: Iterable[str]) -> None:
+        """Counts and logs skipped images.
 
         Args:
-            names: what the user finds each by, UTF-8 bytes `[images]`.
-
-        Returns:
-            True: a graph's function has to return something.
+            names: what the user finds each by.
         """
         for name in names:
-            text = bytes(name).decode(errors='replace')
             with self._lock:
-                known = text in self._skipped
-                self._skipped[text] += 1
+                known = name in self._skipped
+                self._skipped[name] += 1
             if not known:
-                logging.warning('Skipped a broken image: %s could not be read or decoded.', text)
-        return np.bool_(True)
+                logging.warning('Skipped a broken image: %s could not be read or decoded.', name)
 
     def __repr__(self) -> str:
         return f'BrokenImages(count={self.count}, names={self.names})'

@@ -11,26 +11,25 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.data import jpeg
+from tf_n2uq.data import crops, jpeg
 from tf_n2uq.data.arguments import integer
 from tf_n2uq.data.broken import BrokenImages
+from tf_n2uq.data.skipping import Decoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Elements that one thread decodes before the next one's are taken.
-_BLOCK = 32
+# More than one, so that a core goes on while the next image in order is waited for.
+_CALLS_PER_CORE = 2
 
 
 class EncodedExample(NamedTuple):
     """One example before its image is decoded.
 
     Attributes:
-        key: int64 `[]`, different for every example of the split; random crops depend on it.
         label: int64 or int32 `[]`.
         source: what `EncodedSplit.read` makes the bytes from, string `[]`.
     """
 
-    key: tf.Tensor
     label: tf.Tensor
     source: tf.Tensor
 
@@ -46,14 +45,19 @@ class _Crop:
     std: tuple[float, ...]
     min_area: float
 
-    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def draw(self, seed: tf.Tensor, keys: tf.Tensor) -> tuple[crops.Draw, ...]:
+        """Returns all that is random about the crops of examples; nothing if nothing is."""
         if not self.augment:
+            return ()
+        return (crops.draw(crops.uniform(seed, keys, crops.RANDOMS), self.min_area),)
+
+    def __call__(self, encoded: tf.Tensor, drawn: tuple[crops.Draw, ...]) -> tf.Tensor:
+        if not drawn:
             turned = jpeg.decode_centre(encoded, self.resize_size, self.image_size)
             return jpeg.finish(turned, None, self.mean, self.std)
-        uniform = tf.random.stateless_uniform([jpeg.BOX_RANDOMS + 1], seed)
-        box = jpeg.random_box(jpeg.image_size(encoded), uniform[:-1], self.min_area)
+        box = crops.box(drawn[0], jpeg.image_size(encoded))
         turned = jpeg.resample_box(jpeg.decode_box(encoded, box), self.image_size)
-        return jpeg.finish(turned, uniform[-1] < 0.5, self.mean, self.std)
+        return jpeg.finish(turned, drawn[0].mirrored, self.mean, self.std)
 
 
 class EncodedSplit(abc.ABC):
@@ -64,10 +68,11 @@ class EncodedSplit(abc.ABC):
         classes: the number of classes.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, description: str, classes: int) -> None:
         """Starts with no broken image."""
         self.broken = BrokenImages()
         self.classes = classes
+        self._description = description
 
     @property
     @abc.abstractmethod
@@ -75,10 +80,10 @@ class EncodedSplit(abc.ABC):
         """The number of examples, broken images included."""
 
     @abc.abstractmethod
-    def stream(
+    def blocks(
         self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
     ) -> tf.data.Dataset:
-        """Returns what `name` and `parse` take, a tuple of scalars, for each example of an epoch.
+        """Returns an epoch in blocks of `BLOCK` examples, a tuple of vectors for each.
 
         Args:
             epoch: int64 `[]`; the order depends on it and `seed` alone.
@@ -88,12 +93,20 @@ class EncodedSplit(abc.ABC):
         """
 
     @abc.abstractmethod
-    def name(self, *element: tf.Tensor) -> tf.Tensor:
-        """Returns what the user finds the image of an element by, string `[]`."""
+    def names(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns what the user finds the images of a block by, string `[examples]`."""
+
+    @abc.abstractmethod
+    def keys(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns a number for each example of a block that no other has, int64 `[examples]`."""
 
     @abc.abstractmethod
     def parse(self, *element: tf.Tensor) -> EncodedExample:
-        """Returns the example that an element of the stream stands for."""
+        """Returns the example that an element of a block stands for."""
+
+    @abc.abstractmethod
+    def find(self, name: str) -> tf.Tensor:
+        """Returns the encoded image that has a name, string `[]`; run eagerly."""
 
     def read(self, source: tf.Tensor) -> tf.Tensor:
         """Returns the encoded image, string `[]`; if it cannot, the image counts as broken."""
@@ -168,72 +181,48 @@ class EncodedSplit(abc.ABC):
         _check_colours(mean, std, min_area)
         crop = _Crop(augment, image_size, resize_size, tuple(mean), tuple(std), min_area)
 
-        epochs = _epoch_numbers(first_epoch, repeat)
-        elements = epochs.flat_map(lambda epoch: self._epoch(epoch, shuffle, seed, shard))
-        readers = os.cpu_count() or 1
-        examples = elements.batch(_BLOCK).interleave(
-            lambda *block: self._decode_block(block, crop),
-            cycle_length=readers,
-            block_length=_BLOCK,
-            num_parallel_calls=readers,
-            deterministic=True,
+        def blocks(epoch: tf.Tensor) -> tf.data.Dataset:
+            start = tf.bitwise.left_shift(epoch, 32) + seed
+            return self.blocks(epoch, shuffle, seed, shard).map(
+                lambda *block: (
+                    epoch,
+                    self.names(*block),
+                    (crop.draw(start, self.keys(*block)), block),
+                )
+            )
+
+        decoder = Decoder(
+            decode=lambda element: self._decode(crop, *element),
+            placeholder=(np.zeros([image_size, image_size, 3], np.float32), np.array(0, np.int64)),
+            broken=self.broken,
+            hopeless_from=first_epoch + 1 if repeat else None,
+            explain=self._explain,
+        )
+        examples = decoder(
+            _epoch_numbers(first_epoch, repeat).flat_map(blocks),
+            _CALLS_PER_CORE * (os.cpu_count() or 1),
         )
         batches = examples.batch(batch_size, drop_remainder).map(self._check_labels)
         return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(shard[1]))
 
-    def _epoch(
-        self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
-    ) -> tf.data.Dataset:
-        """Returns the elements of an epoch, each behind the number that its crop starts from."""
-        start = tf.bitwise.left_shift(epoch, 32) + seed
-        elements = self.stream(epoch, shuffle, seed, shard)
-        return elements.map(lambda *element: (start, *element))
-
-    def _decode_block(self, block: tuple[tf.Tensor, ...], crop: _Crop) -> tf.data.Dataset:
-        """Returns True, image and label of each element of a block, without the broken ones."""
-        size = tf.shape(block[0], tf.int64)[0]
-
-        def decode(position: tf.Tensor, element: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-            start, *rest = element
-            example = self.parse(*rest)
-            image = crop(self.read(example.source), tf.stack([start, example.key]))
-            return position, image, tf.cast(example.label, tf.int64)
-
-        def check(
-            previous: tf.Tensor, position: tf.Tensor, image: tf.Tensor, label: tf.Tensor
-        ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-            missing = tf.range(previous + 1, position)
-            reported = tf.cond(
-                position > previous + 1,
-                lambda: self._report(block[1:], missing),
-                lambda: tf.constant(False),
-            )
-            with tf.control_dependencies([reported]):
-                return tf.identity(position), (position < size, image, label)
-
-        # Errors can be caught in a graph only by leaving out the element, and its name with it.
-        # So elements carry their positions, and a last one that is none shows who is missing.
-        examples = tf.data.Dataset.from_tensor_slices(block).enumerate().map(decode)
-        examples = examples.ignore_errors(log_warning=False)
-        black = np.zeros([crop.image_size, crop.image_size, 3], np.float32)
-        end = tf.data.Dataset.from_tensors((size, black, np.int64(0)))
-        examples = examples.concatenate(end).scan(
-            np.int64(-1), lambda previous, example: check(previous, *example)
-        )
-        return examples.filter(lambda good, image, label: good)
-
-    def _report(self, elements: tuple[tf.Tensor, ...], positions: tf.Tensor) -> tf.Tensor:
-        names = tf.map_fn(
-            lambda position: self.name(*(values[position] for values in elements)),
-            positions,
-            fn_output_signature=tf.TensorSpec([], tf.string),
-        )
-        return tf.numpy_function(self.broken.add, [names], tf.bool)
-
-    def _check_labels(
-        self, good: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+    def _decode(
+        self, crop: _Crop, drawn: tuple[crops.Draw, ...], element: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns images and labels; `good` has done its work."""
+        example = self.parse(*element)
+        return crop(self.read(example.source), drawn), tf.cast(example.label, tf.int64)
+
+    def _explain(self, name: str) -> str:
+        try:
+            tf.io.decode_image(self.find(name))
+            reason = 'it can be read now'
+        except tf.errors.OpError as error:
+            reason = error.message
+        return (
+            f'all {len(self.broken.names)} images of {self._description} are unreadable, first: '
+            f'{name}: {reason}'
+        )
+
+    def _check_labels(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         in_range = tf.debugging.Assert(
             tf.reduce_all((labels >= 0) & (labels < self.classes)),
             [

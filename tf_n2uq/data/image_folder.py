@@ -7,6 +7,7 @@ import os
 import tensorflow as tf
 
 from tf_n2uq.data.encoded import EncodedExample, EncodedImageData, EncodedSplit
+from tf_n2uq.data.skipping import BLOCK
 
 _SUFFIXES = ('.jpeg', '.jpg', '.png')
 _VALIDATION = ('val', 'validation')
@@ -15,16 +16,19 @@ _VALIDATION = ('val', 'validation')
 class FolderSplit(EncodedSplit):
     """A split whose images are files."""
 
-    def __init__(self, folder: str, files: list[str], labels: list[int], classes: int) -> None:
+    def __init__(
+        self, description: str, folder: str, files: list[str], labels: list[int], classes: int
+    ) -> None:
         """Takes what was found; opens no file yet.
 
         Args:
+            description: what error messages call the split.
             folder: what `files` are relative to.
             files: the images.
             labels: one for each file.
             classes: the number of classes.
         """
-        super().__init__(classes)
+        super().__init__(description, classes)
         # Tensors, not lists: those would be copied into the graph of every dataset.
         with tf.device('CPU'):
             self._folder = tf.constant(os.path.join(folder, ''))
@@ -36,30 +40,38 @@ class FolderSplit(EncodedSplit):
         """The number of examples, broken images included."""
         return len(self._files)
 
-    def stream(
+    def blocks(
         self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
     ) -> tf.data.Dataset:
         """Returns the positions of the files, int64; each worker takes every count-th one."""
         index, count = shard
-        positions = tf.data.Dataset.range(index, self.examples, count)
+        positions = tf.data.Dataset.range(index, self.examples, count).batch(BLOCK)
         if not shuffle:
             return positions
         # Not a buffer: this reaches the whole split at once, whoever takes which part of it.
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         last = tf.constant(self.examples - 1, tf.int64)
         return positions.map(
-            lambda position: tf.random.experimental.index_shuffle(position, key, last)
+            lambda positions: tf.random.experimental.index_shuffle(positions, key, last)
         )
 
-    def name(self, *element: tf.Tensor) -> tf.Tensor:
-        """Returns the path of the file at a position."""
-        (position,) = element
-        return self._folder + tf.gather(self._files, position)
+    def names(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns the paths of the files at positions."""
+        (positions,) = block
+        return self._folder + tf.gather(self._files, positions)
+
+    def keys(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns the positions."""
+        return block[0]
 
     def parse(self, *element: tf.Tensor) -> EncodedExample:
         """Returns the file at a position."""
         (position,) = element
-        return EncodedExample(position, tf.gather(self._labels, position), self.name(position))
+        return EncodedExample(tf.gather(self._labels, position), self.names(position))
+
+    def find(self, name: str) -> tf.Tensor:
+        """Returns the content of the file with a path."""
+        return tf.io.read_file(name)
 
     def read(self, source: tf.Tensor) -> tf.Tensor:
         """Returns the content of a file."""
@@ -95,8 +107,8 @@ def load_image_folder(data_dir: str | os.PathLike[str]) -> EncodedImageData:
         name='folder',
         classes=len(classes),
         class_names=tuple(classes),
-        train=_load_split(train_dir, classes),
-        validation=_load_split(validation_dir, classes),
+        train=_load_split('train', root, train_dir, classes),
+        validation=_load_split('validation', root, validation_dir, classes),
     )
 
 
@@ -132,7 +144,7 @@ def _class_folders(folder: str) -> list[str]:
     return classes
 
 
-def _load_split(folder: str, classes: list[str]) -> FolderSplit:
+def _load_split(split: str, root: str, folder: str, classes: list[str]) -> FolderSplit:
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -147,4 +159,4 @@ def _load_split(folder: str, classes: list[str]) -> FolderSplit:
             )
         files += [f'{name}/{file}' for file in found]
         labels += [label] * len(found)
-    return FolderSplit(folder, files, labels, len(classes))
+    return FolderSplit(f'split {split!r} in {root!r}', folder, files, labels, len(classes))

@@ -68,7 +68,9 @@ def _load_split(tfds: Any, builder: Any, split: str) -> RecordSplit:
 
     info = builder.info.splits[split]
     files = [os.fspath(path) for path in info.filepaths]
-    return RecordSplit(files, parse, features['label'].num_classes, info.num_examples)
+    description = f'split {split!r} in {os.fspath(builder.data_dir)!r}'
+    classes = features['label'].num_classes
+    return RecordSplit(description, files, parse, classes, info.num_examples)
 
 
 def _check_prepared(tfds: Any, builder: Any) -> None:

@@ -5,13 +5,8 @@ Only the part that is needed is decoded. Every function works on one image, insi
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import tensorflow as tf
-
-_ATTEMPTS = 10
-BOX_RANDOMS = 2 * _ATTEMPTS + 2
-_RATIOS = (3 / 4, 4 / 3)
 
 
 def image_size(encoded: tf.Tensor) -> tf.Tensor:
@@ -55,40 +50,6 @@ def decode_box(encoded: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
         ),
         crop_other,
     )
-
-
-def random_box(size: tf.Tensor, uniform: tf.Tensor, min_area: float) -> tf.Tensor:
-    """Chooses a part of an image at random, as torchvision's `RandomResizedCrop` does.
-
-    Area uniform in `min_area`..1 of the image, logarithm of width / height uniform between those
-    of 3/4 and 4/3, position uniform. Ten attempts to fit into the image; after that the largest
-    part in the middle whose width / height is in 3/4..4/3.
-
-    Args:
-        size: int32 `[2]`: the image's height and width.
-        uniform: float32 `[BOX_RANDOMS]`: random numbers in 0..1, 1 excluded.
-        min_area: the smallest part of the area, above 0 and at most 1.
-
-    Returns:
-        int32 `[4]`: top, left, height, width in pixels.
-    """
-    # All attempts at once, in few operations: each costs more than what it computes here.
-    sides = tf.cast(size, tf.float32)
-    low, high = math.log(_RATIOS[0]), math.log(_RATIOS[1])
-    area = min_area + (1 - min_area) * uniform[:_ATTEMPTS]
-    root = tf.sqrt(tf.reduce_prod(sides) * area)[:, tf.newaxis]
-    turn = (low + (high - low) * uniform[_ATTEMPTS : 2 * _ATTEMPTS])[:, tf.newaxis]
-    shapes = tf.round(root * tf.exp(turn * [[-0.5, 0.5]]))
-    middle = tf.minimum(sides, tf.round(sides[::-1] * _RATIOS[1]))
-    shapes = tf.concat([shapes, middle[tf.newaxis]], 0)
-    fits = tf.reduce_all((shapes >= 1) & (shapes <= sides), axis=1)
-    # The first that fits; the last one, in the middle, always does.
-    attempt = tf.argmax(fits, output_type=tf.int32)
-    shape = shapes[attempt]
-    room = sides - shape
-    places = tf.where(attempt < _ATTEMPTS, uniform[2 * _ATTEMPTS :] * (room + 1), room / 2)
-    places = tf.minimum(tf.floor(places), room)
-    return tf.cast(tf.concat([places, shape], 0), tf.int32)
 
 
 def resample_box(pixels: tf.Tensor, size: int) -> tf.Tensor:
@@ -152,8 +113,9 @@ def finish(
     """
     size = turned.shape[0]
     if flip is not None:
-        turned = tf.cond(flip, lambda: tf.reverse(turned, [0]), lambda: turned)
-    rows = tf.transpose(tf.reshape(turned, [size * 3, size]))
+        # Rows are copied whole, which `tf.reverse` does not.
+        turned = tf.cond(flip, lambda: tf.gather(turned, _backwards(size)), lambda: turned)
+    rows = _turn(tf.reshape(turned, [size * 3, size]))
     # Rows of many values: broadcasting over three takes seven times as long.
     factor = tf.constant([1 / (255 * s) for s in std] * size)
     shift = tf.constant([m / s for m, s in zip(mean, std, strict=True)] * size)
@@ -171,22 +133,35 @@ def _resample(pixels: tf.Tensor, size: int, scale: tf.Tensor, translation: tf.Te
     # So both passes go down the columns, whole rows at a time, and the image is turned between:
     # as a matrix of all values, because that is faster than moving three at a time.
     height, width = tf.unstack(tf.shape(pixels)[:2])
-    rows = tf.reshape(pixels, [height, width * 3])
-    rows = _resample_rows(rows, size, scale[0], translation[0])
-    columns = tf.reshape(tf.transpose(rows), [width, 3 * size])
-    return _resample_rows(columns, size, scale[1], translation[1])
+    rows = _resample_rows(pixels, height, 3 * width, size, scale[0], translation[0])
+    return _resample_rows(_turn(rows), width, 3 * size, size, scale[1], translation[1])
 
 
 def _resample_rows(
-    rows: tf.Tensor, size: int, scale: tf.Tensor, translation: tf.Tensor
+    rows: tf.Tensor,
+    count: tf.Tensor,
+    values: tf.Tensor | int,
+    size: int,
+    scale: tf.Tensor,
+    translation: tf.Tensor,
 ) -> tf.Tensor:
-    count, values = tf.unstack(tf.shape(rows))
+    # One row of pixels with many channels each: an image of several rows would be divided among
+    # threads that decode other images.
     resampled = tf.raw_ops.ScaleAndTranslate(
-        images=tf.reshape(rows, [1, count, 1, values]),
-        size=[size, 1],
-        scale=tf.stack([scale, 1.0]),
-        translation=tf.stack([translation, 0.0]),
+        images=tf.reshape(rows, tf.stack([1, 1, count, values])),
+        size=[1, size],
+        scale=tf.stack([1.0, scale]),
+        translation=tf.stack([0.0, translation]),
         kernel_type='triangle',
         antialias=True,
     )
-    return tf.reshape(resampled, [size, values])
+    return tf.reshape(resampled, tf.stack([size, values]))
+
+
+def _backwards(size: int) -> np.ndarray:
+    return np.arange(size - 1, -1, -1, dtype=np.int32)
+
+
+def _turn(matrix: tf.Tensor) -> tf.Tensor:
+    # As integers, because floats are handed to threads of another library.
+    return tf.bitcast(tf.transpose(tf.bitcast(matrix, tf.int32)), tf.float32)

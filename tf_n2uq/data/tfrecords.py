@@ -11,6 +11,7 @@ import tensorflow as tf
 from google.protobuf import message  # type: ignore[import-untyped]
 
 from tf_n2uq.data.encoded import EncodedExample, EncodedImageData, EncodedSplit
+from tf_n2uq.data.skipping import BLOCK
 
 Parse = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -26,11 +27,17 @@ class RecordSplit(EncodedSplit):
     """A split that is read from TFRecord files, several at a time."""
 
     def __init__(
-        self, files: list[str], parse: Parse, classes: int, examples: int | None = None
+        self,
+        description: str,
+        files: list[str],
+        parse: Parse,
+        classes: int,
+        examples: int | None = None,
     ) -> None:
         """Opens no file yet.
 
         Args:
+            description: what error messages call the split.
             files: TFRecord files.
             parse: makes the encoded image, string `[]`, and the label, an integer `[]` that is
                 0 for the first class, from one record.
@@ -38,7 +45,7 @@ class RecordSplit(EncodedSplit):
                 `InvalidArgumentError`.
             examples: the number of records; None: counted when first asked for.
         """
-        super().__init__(classes)
+        super().__init__(description, classes)
         self._paths = files
         with tf.device('CPU'):
             self._files = tf.constant(files)
@@ -62,10 +69,10 @@ class RecordSplit(EncodedSplit):
         """
         return self._examples
 
-    def stream(
+    def blocks(
         self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
     ) -> tf.data.Dataset:
-        """Returns file number, position in the file, and record.
+        """Returns file numbers, positions in the files, and records.
 
         Every worker reads its own files where there is at least one for each; otherwise all
         read everything and keep every count-th record.
@@ -88,18 +95,29 @@ class RecordSplit(EncodedSplit):
             records = files.flat_map(self._read_file)
         if not by_file:
             records = records.shard(count, index)
-        return _mix(records, key) if shuffle else records
+        return (_mix(records, key) if shuffle else records).batch(BLOCK)
 
-    def name(self, *element: tf.Tensor) -> tf.Tensor:
-        """Returns the file and, behind a #, the record's position in it."""
-        file, position, _ = element
-        return tf.strings.join([tf.gather(self._files, file), tf.strings.as_string(position)], '#')
+    def names(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns the files and, behind a #, the records' positions in them."""
+        files, positions, _ = block
+        paths = tf.gather(self._files, files)
+        return tf.strings.join([paths, tf.strings.as_string(positions)], '#')
+
+    def keys(self, *block: tf.Tensor) -> tf.Tensor:
+        """Returns the positions in all files one behind the other, with gaps."""
+        files, positions, _ = block
+        return files * _KEYS_PER_FILE + positions
 
     def parse(self, *element: tf.Tensor) -> EncodedExample:
         """Returns the example in a record."""
-        file, position, record = element
-        image, label = self._parse_record(record)
-        return EncodedExample(file * _KEYS_PER_FILE + position, label, image)
+        image, label = self._parse_record(element[-1])
+        return EncodedExample(label, image)
+
+    def find(self, name: str) -> tf.Tensor:
+        """Returns the image of the record with a name that `names` gave."""
+        file, position = name.rsplit('#', 1)
+        record = next(iter(tf.data.TFRecordDataset(file).skip(int(position)).take(1)))
+        return self._parse_record(record)[0]
 
     def _read_file(self, file: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(tf.gather(self._files, file)).enumerate()
@@ -146,7 +164,8 @@ def load_tfrecords(
             )
         _check_first_record(files[0], label_offset, classes)
         parse = functools.partial(_parse_example, label_offset=label_offset)
-        splits[split] = RecordSplit(files, parse, classes)
+        description = f'split {split!r} in {os.fspath(data_dir)!r}'
+        splits[split] = RecordSplit(description, files, parse, classes)
     return EncodedImageData('tfrecords', classes, None, **splits)
 
 
