@@ -5,6 +5,7 @@ from tf_n2uq.schemes import (
     N2UQPACTQuantizeConfig,
     N2UQQuantizeConfig,
     N2UQScheme,
+    annotate,
     calibrate,
     summary,
 )
@@ -15,6 +16,7 @@ __all__ = [
     'N2UQPACTQuantizeConfig',
     'N2UQQuantizeConfig',
     'N2UQScheme',
+    'annotate',
     'calibrate',
     'checkpoints',
     'data',

@@ -7,6 +7,7 @@ import tf_keras as keras
 import tf_n2uq
 from tf_n2uq.layers import QuantizedKernel, RPReLU
 from tf_n2uq.layers.integer_bias import bias_rounding, line_rounding
+from tf_n2uq.quantizers.stretch import level_stretch
 
 layers = keras.layers
 SHAPE = (8, 8, 3)
@@ -49,7 +50,8 @@ def in_units(model, name, normalization=None):
     step = thresholds.quantizer.step(thresholds.quantizer_weights)
     ((attribute, quantizer, _),) = wrapper.kernel_quantizers
     unit = np.reshape(quantizer.integers(getattr(wrapper.layer, attribute))[1], [-1])
-    grid = unit.astype(np.float64) * step / (255 // thresholds.quantizer.steps)
+    stretch = level_stretch(thresholds.quantizer.steps)
+    grid = unit.astype(np.float64) * quantizer.bias_units * step / stretch
     bias = np.zeros(len(grid)) if wrapper.layer.bias is None else wrapper.layer.bias.numpy()
     if normalization is not None:
         behind = model.get_layer(normalization)

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from tests.quantizers.layers import Owner
 from tf_n2uq import quantizers
+from tf_n2uq.quantizers.stretch import level_stretch
 
 QUANTIZERS = [
     quantizers.LearnableThresholdQuantizer(3),
@@ -121,5 +122,6 @@ def test_int8_scale_times_the_stretched_levels_is_the_output(quantizer):
     x = tf.random.uniform([500], -1.0, 3.0)
     units = owner(x, training=True).numpy() / float(quantizer.int8_scale(owner.quantizer_weights))
     np.testing.assert_allclose(units, np.rint(units), atol=2e-3)
-    stretch = 255 // (2**quantizer.bits - 1)
+    levels = 2**quantizer.bits
+    stretch = 1 if isinstance(quantizer, quantizers.RangeQuantizer) else level_stretch(levels - 1)
     np.testing.assert_array_equal(np.rint(units) % stretch, 0)

@@ -24,3 +24,11 @@ def test_computes_its_function_with_its_axis(kind, function, axis):
     integers, unit = quantizer.integers(KERNEL)
     assert unit.shape == ((1, 1, 4, 2) if axis == (-2, -1) else (1, 1, 1, 2))
     np.testing.assert_array_equal(tf.cast(integers, tf.float32) * unit, quantized)
+
+
+@pytest.mark.parametrize(
+    ('bits', 'channel_axis', 'units'), [(3, -1, 1), (4, -1, 2), (4, (-2, -1), 1), (5, -1, 1)]
+)
+def test_a_bias_is_even_where_a_file_halves_the_kernel(bits, channel_axis, units):
+    assert EntropyPreservingQuantizer(bits, channel_axis).bias_units == units
+    assert SymmetricQuantizer(bits, channel_axis).bias_units == 1

@@ -1,7 +1,26 @@
 """Keras layers that a quantized network is made of."""
 
+from tf_n2uq.layers.border_scale import BorderScale
+from tf_n2uq.layers.channel_affine import ChannelAffine
+from tf_n2uq.layers.channel_line import is_channel_line, line_of
+from tf_n2uq.layers.channel_scale import ChannelScale
+from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
+from tf_n2uq.layers.layer_normalization import ChannelMean, InverseDeviation
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel
 from tf_n2uq.layers.rprelu import RPReLU
 
-__all__ = ['Quantize', 'QuantizedKernel', 'RPReLU']
+__all__ = [
+    'BorderScale',
+    'ChannelAffine',
+    'ChannelMean',
+    'ChannelScale',
+    'HardSigmoid',
+    'HardSwish',
+    'InverseDeviation',
+    'Quantize',
+    'QuantizedKernel',
+    'RPReLU',
+    'is_channel_line',
+    'line_of',
+]

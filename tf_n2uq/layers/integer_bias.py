@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.layers.channel_line import is_channel_line, line_of
 from tf_n2uq.layers.quantize import Quantize
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def line_rounding(layer: RPReLU) -> tuple[tf.Tensor, tf.Tensor] | None:
         Two tensors, float64 `[channels]`: left of the knee, and right of it. None if the layer
         has no single quantizer in front of it.
     """
-    quantizer = _quantizer_in_front(layer)
+    quantizer = quantizer_in_front(layer)
     if quantizer is None:
         return None
     scale = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
@@ -93,48 +94,41 @@ def bias_rounding(kernel: QuantizedKernel) -> tf.Tensor | None:
         float64 `[output channels]`, to be added to the output of the layer, before the
         normalization. None if the layer has no single quantizer in front of it.
     """
-    quantizer = _quantizer_in_front(kernel)
+    quantizer = quantizer_in_front(kernel)
     if quantizer is None or len(kernel.kernel_quantizers) != 1:
         return None
     scale = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
     ((attribute, kernel_quantizer, _),) = kernel.kernel_quantizers
     values = tf.cast(tf.convert_to_tensor(getattr(kernel.layer, attribute)), tf.float32)
     unit = tf.reshape(tf.cast(kernel_quantizer.integers(values)[1], tf.float64), [-1])
-    bias = _bias(kernel.layer, _normalization_behind(kernel))
+    bias = _bias(kernel.layer, _line_behind(kernel))
     usable = (unit > 0) & tf.math.is_finite(bias)
-    grid = tf.where(usable, unit, tf.ones_like(unit)) * scale
+    grid = tf.where(usable, unit, tf.ones_like(unit)) * scale * kernel_quantizer.bias_units
     rounded = tf.where(usable, grid * tf.round(bias / grid), bias)
     return tf.stop_gradient(tf.where(usable, rounded - bias, tf.zeros_like(bias)))
 
 
-def _bias(
-    layer: keras.layers.Layer, normalization: keras.layers.BatchNormalization | None
-) -> tf.Tensor:
-    """The layer's bias plus what, in front of the normalization, would do what it adds."""
+def _bias(layer: keras.layers.Layer, line: keras.layers.Layer | None) -> tf.Tensor:
+    """The layer's bias plus what, in front of the line behind it, would do what that adds."""
     bias = tf.zeros([], tf.float64)
     if layer.use_bias:
         bias = tf.cast(tf.convert_to_tensor(layer.bias), tf.float64)
-    if normalization is None:
+    if line is None:
         return bias
-    mean, variance, gamma, beta = (
-        None if value is None else tf.cast(tf.convert_to_tensor(value), tf.float64)
-        for value in (
-            normalization.moving_mean,
-            normalization.moving_variance,
-            normalization.gamma,
-            normalization.beta,
-        )
-    )
-    bias -= mean
-    if beta is not None:
-        slope = tf.math.rsqrt(variance + normalization.epsilon)
-        # A channel with γ = 0 gets an infinite bias here, and is left alone.
-        bias += beta / (slope if gamma is None else slope * gamma)
-    return bias
+    slope, offset = line_of(line)
+    # A channel with γ = 0 gets an infinite bias here, and is left alone.
+    return bias + offset / slope
 
 
-def _quantizer_in_front(layer: keras.layers.Layer) -> Quantize | None:
-    """The quantizer whose int8 tensor the layer reads, perhaps padded, pooled or reshaped."""
+def quantizer_in_front(layer: keras.layers.Layer) -> Quantize | None:
+    """Returns the quantizer whose int8 tensor a layer reads, perhaps padded, pooled or reshaped.
+
+    Args:
+        layer: a layer that is connected in a model.
+
+    Returns:
+        None if there is no single one.
+    """
     while (parent := _only(_parents_of(layer))) is not None:
         if isinstance(parent, Quantize):
             return parent
@@ -144,11 +138,10 @@ def _quantizer_in_front(layer: keras.layers.Layer) -> Quantize | None:
     return None
 
 
-def _normalization_behind(
-    layer: keras.layers.Layer,
-) -> keras.layers.BatchNormalization | None:
+def _line_behind(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    """The layer that the operator of a kernel takes on: a batch normalization as a rule."""
     reader = _only(node.layer for node in layer.outbound_nodes)
-    return reader if type(reader) is keras.layers.BatchNormalization else None
+    return reader if reader is not None and is_channel_line(reader) else None
 
 
 def _parents_of(layer: keras.layers.Layer) -> Iterable[keras.layers.Layer]:

@@ -2,6 +2,7 @@
 
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.entropy_preserving import EntropyPreservingQuantizer
+from tf_n2uq.quantizers.fixed_range import FixedRangeQuantizer
 from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
 from tf_n2uq.quantizers.pact import PACTQuantizer
 from tf_n2uq.quantizers.range import RangeQuantizer, is_trained
@@ -9,6 +10,7 @@ from tf_n2uq.quantizers.symmetric import SymmetricQuantizer
 
 __all__ = [
     'EntropyPreservingQuantizer',
+    'FixedRangeQuantizer',
     'LearnableThresholdQuantizer',
     'PACTQuantizer',
     'RangeQuantizer',

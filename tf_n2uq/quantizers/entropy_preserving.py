@@ -71,6 +71,16 @@ class EntropyPreservingQuantizer(ConfiguredQuantizer):
         """Returns the constructor's arguments."""
         return {'bits': self.bits, 'channel_axis': self.channel_axis}
 
+    @property
+    def bias_units(self) -> int:
+        """How many units of the kernel a bias is a whole number of in an integer file.
+
+        Two for odd integers of 4 bits, which are no INT4 but are stored as such, halved; depthwise
+        kernels are not.
+        """
+        depthwise = not isinstance(self.channel_axis, int)
+        return 2 if self.bits == 4 and not depthwise else 1
+
     def integers(self, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.kernel_integers`.
 

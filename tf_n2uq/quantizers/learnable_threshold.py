@@ -18,6 +18,7 @@ from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.fitting import fit_levels
 from tf_n2uq.quantizers.statistics import TensorStatistics
+from tf_n2uq.quantizers.stretch import level_stretch
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -124,7 +125,7 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         return float(output_scale.numpy()[0]) * 2 / self.steps
 
     def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns the scale of the output as an int8 tensor whose levels lie as far apart as fit.
+        """Returns the scale of the output as an integer file's int8 tensor; see `level_stretch`.
 
         Args:
             weights: What `build` returned.
@@ -134,7 +135,7 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         """
         (output_scale,) = self._entries(weights, 'output_scale')
         step = tf.abs(tf.cast(output_scale[0], tf.float64)) * (2 / self.steps)
-        return step / (255 // self.steps)
+        return step / level_stretch(self.steps)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """Returns start values for a tensor: the uniform levels with the smallest squared error.

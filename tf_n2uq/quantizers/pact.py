@@ -14,6 +14,7 @@ from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.fitting import fit_levels
 from tf_n2uq.quantizers.statistics import TensorStatistics
+from tf_n2uq.quantizers.stretch import level_stretch
 
 INITIAL_CLIP = 2.0
 
@@ -113,7 +114,7 @@ class PACTQuantizer(ConfiguredQuantizer):
         return float(clip_value.numpy()[0]) / (2**self.bits - 1)
 
     def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The scale of the output as an int8 tensor whose levels lie as far apart as fit.
+        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
 
         Args:
             weights: What `build` returned.
@@ -126,7 +127,7 @@ class PACTQuantizer(ConfiguredQuantizer):
         """
         (clip_value,) = self._entries(weights, 'clip_value')
         n = 2**self.bits - 1
-        return tf.cast(clip_value[0], tf.float64) / (n * (255 // n))
+        return tf.cast(clip_value[0], tf.float64) / (n * level_stretch(n))
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """A clipping value that quantizes what was measured with the least squared error.

@@ -184,7 +184,10 @@ def is_trained(weights: Mapping[str, Any]) -> bool:
         weights: What `RangeQuantizer.build` returned, with values (not inside a `tf.function`).
 
     Returns:
-        False while the variables are at their start values −6 and 6.
+        False while the variables are at their start values −6 and 6; a range without variables
+        has nothing to see.
     """
+    if not weights:
+        return True
     low, high = (float(weights[name].numpy()) for name in ('min', 'max'))
     return (low, high) != (UNTRAINED_MIN, UNTRAINED_MAX)

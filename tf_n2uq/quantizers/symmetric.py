@@ -70,6 +70,11 @@ class SymmetricQuantizer(ConfiguredQuantizer):
         """Returns the constructor's arguments."""
         return {'bits': self.bits, 'channel_axis': self.channel_axis}
 
+    @property
+    def bias_units(self) -> int:
+        """How many units of the kernel a bias is a whole number of in an integer file."""
+        return 1
+
     def integers(self, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.symmetric_integers`.
 

@@ -34,7 +34,8 @@ def correct_bias(
     """Takes the mean that quantization moves each output channel by out of what follows.
 
     The moving mean of the batch normalization behind the layer takes it up, else the layer's
-    bias; a layer with neither is left as it is. Borders are not considered.
+    bias; a layer with neither is left as it is, and so is a transposed convolution, whose
+    outputs see different parts of its kernel. Borders are not considered.
 
     Args:
         model: the quantized model, changed in place.
@@ -43,6 +44,8 @@ def correct_bias(
         kernel: the layer.
         measured: what enters the quantizer.
     """
+    if isinstance(kernel.layer, keras.layers.Conv2DTranspose):
+        return
     seen = tf.constant(measured.samples)
     levels = quantizer.quantizer(seen, False, weights=quantizer.quantizer_weights)
     mean, mean_quantized = np.mean(seen.numpy(), axis=0), np.mean(levels.numpy(), axis=0)
@@ -60,9 +63,10 @@ def correct_bias(
 
 
 def _mean_output(kernel: np.ndarray, mean_input: np.ndarray, depthwise: bool) -> np.ndarray:
+    summed = np.reshape(kernel, [-1, *kernel.shape[-2:]]).sum(axis=0)
     if depthwise:
-        return np.reshape(np.einsum('hwcm,c->cm', kernel, mean_input), [-1])
-    return np.reshape(kernel, [-1, *kernel.shape[-2:]]).sum(axis=0).T @ mean_input
+        return np.reshape(np.einsum('cm,c->cm', summed, mean_input), [-1])
+    return summed.T @ mean_input
 
 
 def _normalization_behind(

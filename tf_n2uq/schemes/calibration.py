@@ -192,7 +192,7 @@ def _kernel_behind(model: keras.Model, graph: Graph, name: str) -> QuantizedKern
     while len(readers) == 1:
         if isinstance(readers[0].layer, QuantizedKernel):
             return model.get_layer(readers[0].name)
-        if type(readers[0].layer) is not keras.layers.ZeroPadding2D:
+        if type(readers[0].layer) not in (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D):
             return None
         readers = graph.consumers(readers[0].output)
     return None

@@ -10,14 +10,20 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+_LAYERS = keras.layers
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 # Attribute of the kernel, and its axes that are output channels.
+_DEPTHWISE: tuple[str, int | tuple[int, int]] = ('depthwise_kernel', (-2, -1))
 _KERNELS: dict[type, list[tuple[str, int | tuple[int, int]]]] = {
-    keras.layers.Conv2D: [('kernel', -1)],
-    keras.layers.Dense: [('kernel', -1)],
-    keras.layers.DepthwiseConv2D: [('depthwise_kernel', (-2, -1))],
-    keras.layers.SeparableConv2D: [('depthwise_kernel', (-2, -1)), ('pointwise_kernel', -1)],
+    _LAYERS.Conv1D: [('kernel', -1)],
+    _LAYERS.Conv2D: [('kernel', -1)],
+    _LAYERS.Conv2DTranspose: [('kernel', -2)],
+    _LAYERS.Dense: [('kernel', -1)],
+    _LAYERS.DepthwiseConv1D: [_DEPTHWISE],
+    _LAYERS.DepthwiseConv2D: [_DEPTHWISE],
+    _LAYERS.SeparableConv1D: [_DEPTHWISE, ('pointwise_kernel', -1)],
+    _LAYERS.SeparableConv2D: [_DEPTHWISE, ('pointwise_kernel', -1)],
 }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
+    QuantizeAnnotate,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Step:
         kwargs: keyword arguments of the call, likewise.
         origin: name of the layer in the model that the graph was read from; '' for a new step.
         restore: pairs of a layer and the arrays that `set_weights` gives it once it is built.
+        input_shape: of what the call reads, with the batch, as Keras tells it; None for a new step.
         inputs: the tensors that the call reads, in order.
     """
 
@@ -42,6 +46,7 @@ class Step:
     restore: list[tuple[keras.layers.Layer, list[np.ndarray]]] = dataclasses.field(
         default_factory=list
     )
+    input_shape: Any = None
     inputs: list[Ref] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,58 +71,59 @@ class Step:
         self.args, self.kwargs = tf.nest.map_structure(swap, (self.args, self.kwargs))
         self.inputs = self._find_inputs()
 
+    def replace(self, layer: keras.layers.Layer, *args: Any) -> None:
+        """Makes the call one of another layer, without weights; its name and readers stay."""
+        self.layer, self.args, self.kwargs, self.restore = layer, args, {}, []
+        self.inputs = self._find_inputs()
+
 
 class Graph:
-    """The layer calls of a Sequential or Functional model, open to rewriting."""
+    """The layer calls of a Sequential or Functional model, open to rewriting.
+
+    Attributes:
+        name: the model's name.
+        sequential: whether the model is to be Sequential if it is a chain.
+        steps: the calls by name.
+        nested_inputs: a nest of what the model is given.
+        outputs: a nest of what the model returns.
+        specs: shape and type of the tensors of the model that the graph was read from.
+    """
 
     def __init__(self, name: str, sequential: bool) -> None:
         self.name = name
         self.sequential = sequential
         self.steps: dict[str, Step] = {}
-        self.inputs: list[Ref] = []
+        self.nested_inputs: Any = None
         self.outputs: Any = None
+        self.specs: dict[Ref, tf.TypeSpec] = {}
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Graph:
         """Reads a built Sequential or Functional model; its layers and weights are copied."""
         graph = cls(model.name, isinstance(model, keras.Sequential))
+        nodes = nodes_in_order(model)
+        reader = CallReader(graph, {id(node.layer): node.layer.name for node in nodes})
         refs: dict[int, Ref] = {}
-        copies: dict[int, keras.layers.Layer] = {}
-        for node in nodes_in_order(model):
-            step = graph._add_call(node, refs, copies)
-            for index, tensor in enumerate(tf.nest.flatten(node.outputs)):
-                refs[id(tensor)] = Ref(step.name, index)
-        graph.inputs = [refs[id(tensor)] for tensor in tf.nest.flatten(model.inputs)]
+        for node in nodes:
+            reader.read(node, refs)
+        graph.nested_inputs = tf.nest.map_structure(
+            lambda tensor: refs[id(tensor)], model._nested_inputs
+        )
         # A nest of one stays a list in `model.outputs`; Keras then returns the bare tensor.
         graph.outputs = tf.nest.map_structure(
             lambda tensor: refs[id(tensor)], model._nested_outputs
         )
         return graph
 
-    def _add_call(self, node: Any, refs: dict[int, Ref], copies: dict) -> Step:
-        source = node.layer
-        first_call = id(source) not in copies
-        if first_call or not source.weights:
-            copies[id(source)] = copy_layer(source)
-        layer = copies[id(source)]
+    @property
+    def inputs(self) -> list[Ref]:
+        """What the model is given."""
+        return tf.nest.flatten(self.nested_inputs)
 
-        def to_ref(leaf: Any) -> Any:
-            return refs.get(id(leaf), leaf)
-
-        args, kwargs = ((), {}) if node.is_input else (node.call_args, node.call_kwargs)
-        args, kwargs = tf.nest.map_structure(to_ref, (args, dict(kwargs)))
-        step = Step(self.unique_name(source.name), layer, args, kwargs, source.name)
-        if not source.weights:
-            layer._name = step.name
-        elif first_call:
-            step.restore.append((layer, source.get_weights()))
-        self.steps[step.name] = step
-        return step
-
-    def unique_name(self, name: str) -> str:
-        """Returns `name`, or `name_1`, `name_2`… if a step has that name."""
+    def unique_name(self, name: str, reserved: Collection[str] = ()) -> str:
+        """Returns `name`, or `name_1`, `name_2`… if that is reserved or a step has it."""
         candidate, count = name, 0
-        while candidate in self.steps:
+        while candidate in self.steps or candidate in reserved:
             count += 1
             candidate = f'{name}_{count}'
         return candidate
@@ -138,6 +144,14 @@ class Graph:
         (source,) = step.inputs
         self.redirect(step.output, source)
         del self.steps[step.name]
+
+    def drop_unused(self) -> None:
+        """Removes the steps that no output depends on; the model's inputs stay."""
+        needed = {ref.step for ref in [*self.inputs, *tf.nest.flatten(self.outputs)]}
+        for step in reversed(self.in_order()):
+            if step.name in needed:
+                needed.update(ref.step for ref in step.inputs)
+        self.steps = {name: step for name, step in self.steps.items() if name in needed}
 
     def producer(self, ref: Ref) -> Step:
         """Returns the step that makes `ref`."""
@@ -203,7 +217,7 @@ class Graph:
         else:
             tensors = _call_all(order)
             model = keras.Model(
-                [tensors[ref] for ref in self.inputs],
+                tf.nest.map_structure(lambda ref: tensors[ref], self.nested_inputs),
                 tf.nest.map_structure(
                     lambda ref: tensors[ref], self.outputs if outputs is None else outputs
                 ),
@@ -212,10 +226,73 @@ class Graph:
         for step in order:
             for layer, arrays in step.restore:
                 layer.set_weights(arrays)
+                # Some layers compute with numbers that they derive from their weights.
+                layer.finalize_state()
         return model
 
     def _is_chain(self, order: list[Step]) -> bool:
-        return all(after.inputs == [before.output] for before, after in itertools.pairwise(order))
+        return all(
+            # A Sequential model passes nothing but the tensor.
+            after.inputs == [before.output] and _reads_one_tensor(after)
+            for before, after in itertools.pairwise(order)
+        )
+
+
+class CallReader:
+    """Copies the layer calls of a model into a graph.
+
+    A layer with weights that is called several times stays one layer; one without is copied for
+    each call.
+    """
+
+    def __init__(self, graph: Graph, names: dict[int, str]) -> None:
+        """Creates the reader.
+
+        Args:
+            graph: gets the calls.
+            names: what each layer is called in the graph, by its id.
+        """
+        self._graph = graph
+        self._names = names
+        self._reserved = set(names.values())
+        self._copies: dict[int, keras.layers.Layer] = {}
+
+    def read(self, node: Any, refs: dict[int, Ref]) -> Step:
+        """Adds one call and returns it.
+
+        Args:
+            node: Keras' record of the call.
+            refs: what became of the model's tensors, by their id; extended by those of the call.
+        """
+        source = node.layer
+        name = self._names[id(source)]
+        first_call = id(source) not in self._copies
+        if not first_call:
+            name = self._graph.unique_name(name, self._reserved)
+        if first_call or not source.weights:
+            layer = self._copies[id(source)] = copy_layer(source)
+            layer._name = name
+
+        def to_ref(leaf: Any) -> Any:
+            return refs.get(id(leaf), leaf)
+
+        args, kwargs = ((), {}) if node.is_input else (node.call_args, node.call_kwargs)
+        args, kwargs = tf.nest.map_structure(to_ref, (args, dict(kwargs)))
+        step = Step(name, self._copies[id(source)], args, kwargs, self._names[id(source)])
+        if not node.is_input:
+            shapes = [keras.backend.int_shape(tensor) for tensor in node.keras_inputs]
+            step.input_shape = shapes[0] if len(shapes) == 1 else shapes
+        if source.weights and first_call:
+            step.restore.append((layer, source.get_weights()))
+        self._graph.steps[name] = step
+        for index, tensor in enumerate(tf.nest.flatten(node.outputs)):
+            refs[id(tensor)] = Ref(name, index)
+            self._graph.specs[Ref(name, index)] = tensor.type_spec
+        return step
+
+
+def _reads_one_tensor(step: Step) -> bool:
+    return len(step.args) == 1 and _is_ref(step.args[0]) and not step.kwargs
 
 
 def nodes_in_order(model: keras.Model) -> list[Any]:
@@ -250,6 +327,9 @@ def copy_layer(
     """
     if isinstance(layer, keras.Model):
         return keras.models.clone_model(layer)
+    if isinstance(layer, QuantizeAnnotate):
+        # Its config may hold a user's class that is not registered.
+        return QuantizeAnnotate(copy_layer(layer.layer, change), layer.quantize_config)
     config = layer.get_config()
     if change is not None:
         change(config)

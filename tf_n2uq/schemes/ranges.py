@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from tf_n2uq.layers import Quantize
-from tf_n2uq.quantizers import RangeQuantizer
+import tf_keras as keras
+
+from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.quantizers import FixedRangeQuantizer, RangeQuantizer
 from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.graph import Graph, Ref, Step
-from tf_n2uq.schemes.layer_kinds import Kind, fuses_as_relu, kind_of
+from tf_n2uq.schemes.layer_kinds import Kind, function_name, fuses_as_relu, kind_of
 
 _WITH_RANGE = (
     Kind.KERNEL,
     Kind.NORMALIZATION,
     Kind.SUM,
+    Kind.PRODUCT,
     Kind.ELEMENTWISE,
     Kind.SOFTMAX,
     Kind.NEW_RANGE,
 )
+# TFLite's operators for these write in one scale only.
+_FIXED_RANGES = {
+    'sigmoid': (0.0, 255 / 256),
+    'softmax': (0.0, 255 / 256),
+    'tanh': (-1.0, 127 / 128),
+    'hard_sigmoid': (0.0, 1.0),
+    'hard_sigmoid_6': (0.0, 1.0),
+}
 
 
 def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
@@ -36,7 +47,7 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
         if _needs_range(graph, step, assignment):
             _add_range(graph, step.output, step.name, bits)
     for step in steps:
-        if kind_of(step.layer) in (Kind.KERNEL, Kind.SUM):
+        if kind_of(step.layer) in _WITH_RANGE and fused_into(graph, step) is None:
             for ref in step.inputs:
                 _ensure_range(graph, ref, bits)
 
@@ -70,10 +81,18 @@ def fused_into(graph: Graph, step: Step) -> Step | None:
         return producer if kind is Kind.KERNEL else None
     if not fuses_as_relu(step.layer):
         return None
-    if kind is Kind.NORMALIZATION and fused_into(graph, producer) is None:
+    behind = fused_into(graph, producer)
+    if _is_transposed((behind or producer).layer):
+        return None  # pixels are put in their places in between
+    if kind is Kind.NORMALIZATION and behind is None:
         # Alone, the normalization would become an operator only to carry this ReLU.
         return None if folds_into_thresholds(graph, step) else producer
     return producer if kind in (Kind.KERNEL, Kind.SUM, Kind.NORMALIZATION) else None
+
+
+def _is_transposed(layer: keras.layers.Layer) -> bool:
+    inner = layer.layer if isinstance(layer, QuantizedKernel) else layer
+    return isinstance(inner, keras.layers.Conv2DTranspose)
 
 
 def folds_into_thresholds(graph: Graph, step: Step) -> bool:
@@ -130,4 +149,6 @@ def _passes_on(graph: Graph, step: Step) -> bool:
 
 
 def _add_range(graph: Graph, ref: Ref, name: str, bits: int) -> Step:
-    return graph.insert_after(ref, Quantize(RangeQuantizer(bits), name=f'{name}_range'))
+    fixed = _FIXED_RANGES.get(function_name(graph.producer(ref).layer))
+    quantizer = RangeQuantizer(bits) if fixed is None else FixedRangeQuantizer(*fixed, bits)
+    return graph.insert_after(ref, Quantize(quantizer, name=f'{name}_range'))

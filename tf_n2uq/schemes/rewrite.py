@@ -9,9 +9,11 @@ import tf_keras as keras
 
 from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
 from tf_n2uq.schemes.assignment import Assignment, assign
+from tf_n2uq.schemes.decomposition import decompose
 from tf_n2uq.schemes.graph import Graph, Ref, Step, copy_layer
 from tf_n2uq.schemes.layer_kinds import activation_name, kind_of
 from tf_n2uq.schemes.ranges import folds_into_thresholds, place_ranges
+from tf_n2uq.schemes.separable import separable_parts
 
 if TYPE_CHECKING:
     from tf_n2uq.schemes.scheme import LowBitScheme
@@ -24,7 +26,8 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     2. Every kernel layer with low-bit inputs gets a quantizer in front of it, before the zero
        padding if there is one: then it is level 0 that is padded.
     3. Every kernel is quantized.
-    4. Every other tensor gets an 8-bit range (see `ranges`).
+    4. Layers without an integer operator become several (see `decomposition`).
+    5. Every other tensor gets an 8-bit range (see `ranges`).
     """
 
     def __init__(self, scheme: LowBitScheme) -> None:
@@ -78,6 +81,7 @@ def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None
     for name, config in list(assignment.configs.items()):
         _quantize_kernel(graph, graph.steps[name], config, integer_bias=tensor_bits is not None)
     if tensor_bits is not None:
+        decompose(graph, assignment)
         place_ranges(graph, assignment, tensor_bits)
         for step in graph:
             if step.name in assignment.annotated:
@@ -119,9 +123,10 @@ def _replace_layer(step: Step, layer: keras.layers.Layer) -> None:
 
 
 def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
-    if type(step.layer) is not keras.layers.SeparableConv2D:
+    parts = separable_parts(step.layer)
+    if parts is None:
         return
-    depthwise, pointwise = _depthwise_part(step.layer), _pointwise_part(step.layer)
+    depthwise, pointwise = parts
     (source,) = step.inputs
     first = graph.add(depthwise, source)
     second = graph.insert_after(first.output, pointwise)
@@ -135,37 +140,6 @@ def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
     for part in (first, second):
         assignment.annotated.add(part.name)
         assignment.configs[part.name] = config
-
-
-def _depthwise_part(layer: keras.layers.SeparableConv2D) -> keras.layers.DepthwiseConv2D:
-    return keras.layers.DepthwiseConv2D(
-        layer.kernel_size,
-        strides=layer.strides,
-        padding=layer.padding,
-        depth_multiplier=layer.depth_multiplier,
-        dilation_rate=layer.dilation_rate,
-        use_bias=False,
-        depthwise_regularizer=layer.depthwise_regularizer,
-        depthwise_constraint=layer.depthwise_constraint,
-        trainable=layer.trainable,
-        dtype=layer.dtype_policy,
-        name=f'{layer.name}_depthwise',
-    )
-
-
-def _pointwise_part(layer: keras.layers.SeparableConv2D) -> keras.layers.Conv2D:
-    return keras.layers.Conv2D(
-        layer.filters,
-        1,
-        use_bias=layer.use_bias,
-        kernel_regularizer=layer.pointwise_regularizer,
-        kernel_constraint=layer.pointwise_constraint,
-        bias_regularizer=layer.bias_regularizer,
-        bias_constraint=layer.bias_constraint,
-        trainable=layer.trainable,
-        dtype=layer.dtype_policy,
-        name=f'{layer.name}_pointwise',
-    )
 
 
 def _quantize_kernel(graph: Graph, step: Step, config: Any, integer_bias: bool) -> None:
@@ -186,7 +160,7 @@ def _behind_own_padding(graph: Graph, step: Step) -> tuple[Step, Ref]:
     """
     (source,) = step.inputs
     producer = graph.producer(source)
-    if type(producer.layer) is not keras.layers.ZeroPadding2D:
+    if type(producer.layer) not in (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D):
         return step, source
     (padded,) = producer.inputs
     if len(graph.consumers(source)) > 1 or graph.is_output(source):

@@ -11,13 +11,16 @@ from tf_n2uq.quantizers import is_trained
 from tf_n2uq.schemes import N2UQQuantizeConfig
 from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.calibration import collect_statistics
-from tf_n2uq.schemes.graph import Graph, Ref
-from tf_n2uq.schemes.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.graph import Graph, Ref, Step
+from tf_n2uq.schemes.layer_kinds import Kind, function_name, kind_of
 from tf_n2uq.schemes.ranges import is_range
 from tf_n2uq.schemes.rewrite import quantize_graph
+from tf_n2uq.tflite.standalone import without_operator
 
 
-def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
+def complete(
+    model: keras.Model, representative_dataset: Any | None, allow_float: bool = False
+) -> Graph:
     """Returns the model's graph with every kernel quantized and every tensor with a range.
 
     Layers that training left in float get 8-bit kernels, and tensors without a trained range one
@@ -27,6 +30,7 @@ def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
         model: a quantized model.
         representative_dataset: batches of inputs as for `calibrate`, or a function that returns
             an iterable of lists of inputs as for TFLite's converter; None if all is trained.
+        allow_float: whether layers that cannot be integer are left as they are.
 
     Returns:
         A graph whose layers are built and hold their weights.
@@ -36,14 +40,17 @@ def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
     """
     graph = Graph.from_model(model)
     graph.sequential = False
-    _check_kinds(graph)
+    unknown = [step for step in graph if kind_of(step.layer) is None]
     eight_bits = N2UQQuantizeConfig(bits=8)
     configs = {
         step.name: eight_bits
         for step in graph
         if kind_of(step.layer) is Kind.KERNEL and not isinstance(step.layer, QuantizedKernel)
     }
-    quantize_graph(graph, Assignment(set(graph.steps), configs), tensor_bits=8)
+    known = set(graph.steps) - {step.name for step in unknown}
+    quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
+    if not allow_float:
+        _check_integer(unknown, without_operator(graph))
     completed = graph.to_model()
     untrained = [
         step.name
@@ -55,16 +62,20 @@ def complete(model: keras.Model, representative_dataset: Any | None) -> Graph:
     return graph
 
 
-def _check_kinds(graph: Graph) -> None:
-    unknown = [
-        f'{step.name} ({type(step.layer).__name__})'
-        for step in graph
-        if kind_of(step.layer) is None
-    ]
+def _check_integer(unknown: list[Step], standing_alone: list[Step]) -> None:
     if unknown:
+        listed = ', '.join(f'{step.name} ({type(step.layer).__name__})' for step in unknown)
         raise ValueError(
-            f'model: expected layers that an integer file can hold, got {", ".join(unknown)}. '
-            'tf.lite.TFLiteConverter.from_keras_model keeps them in float.'
+            f'model: expected layers that an integer file can hold, got {listed}. Replace them, '
+            'or leave them in float with allow_float=True.'
+        )
+    if standing_alone:
+        listed = ', '.join(f'{step.name} ({function_name(step.layer)})' for step in standing_alone)
+        raise ValueError(
+            f'model: expected functions that int8 operators compute, got {listed}. Each of these '
+            'is read by more than quantized layers of 2 to 7 bits, whose thresholds it would be '
+            'part of. Use relu, swish, hard_swish, gelu, sigmoid or tanh there, or leave them in '
+            'float with allow_float=True.'
         )
 
 

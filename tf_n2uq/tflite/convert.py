@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -10,6 +10,9 @@ import tf_keras as keras
 
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.acceptance import check_integer_file, warn_of_float_file
+from tf_n2uq.tflite.channel_sums import halve_kernels
+from tf_n2uq.tflite.comparators import ComparatorPlan
 from tf_n2uq.tflite.completion import complete
 from tf_n2uq.tflite.dense import connect_fully
 from tf_n2uq.tflite.export import IntegerNetwork
@@ -17,13 +20,39 @@ from tf_n2uq.tflite.markers import replace_markers
 from tf_n2uq.tflite.micro import pack_for_micro
 from tf_n2uq.tflite.packing import pack_int4
 from tf_n2uq.tflite.patches import unroll_convolutions
-from tf_n2uq.tflite.verify import check_integer_only
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
-# What is done to a file for the kernels of its target, once the comparators are in it.
-_PASSES: dict[str, tuple[Callable[[Any], Any], ...]] = {
-    'xnnpack': (connect_fully, unroll_convolutions, pack_int4),
-    'micro': (pack_for_micro,),
+
+
+def lower_for_xnnpack(file: Any, plans: Sequence[ComparatorPlan]) -> None:
+    """Makes of what the converter wrote, a `ModelT`, in place, a file for XNNPACK's kernels.
+
+    Args:
+        file: The file, with markers.
+        plans: The comparators to put in their place.
+    """
+    connect_fully(file)
+    # Before comparators take the place of markers, which tell what levels there are.
+    halve_kernels(file, plans)
+    replace_markers(file, plans)
+    unroll_convolutions(file)
+    pack_int4(file)
+
+
+def lower_for_micro(file: Any, plans: Sequence[ComparatorPlan]) -> None:
+    """Makes of what the converter wrote, in place, a file for TensorFlow Lite Micro.
+
+    Args:
+        file: The file, with markers.
+        plans: The comparators to put in their place.
+    """
+    replace_markers(file, plans)
+    pack_for_micro(file)
+
+
+_LOWERINGS: dict[str, Callable[[Any, Sequence[ComparatorPlan]], None]] = {
+    'xnnpack': lower_for_xnnpack,
+    'micro': lower_for_micro,
 }
 
 
@@ -34,11 +63,12 @@ def convert(
     inference_input_type: tf.DType = tf.float32,
     inference_output_type: tf.DType = tf.float32,
     target: Literal['xnnpack', 'micro'] = 'xnnpack',
+    allow_float: bool = False,
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
 
     Every tensor between input and output is int8, int4 or int32 and every operator is a built-in
-    one that the target runs. Kernels of 2 and 3 bits are stored as INT4. Learned thresholds become
+    one that the target runs. Kernels of 2 to 4 bits are stored as INT4. Learned thresholds become
     comparators, saturating SUBs whose results are added up; the bias, activation or
     normalization in front of a quantizer is part of them, exactly.
 
@@ -53,33 +83,39 @@ def convert(
         target: whose kernels the file is written for. 'xnnpack': phones, PCs, a Raspberry Pi.
             'micro': TensorFlow Lite Micro, for microcontrollers; `micro_arena` tells the memory
             that the file then needs. LiteRT runs either.
+        allow_float: whether layers that no integer operator computes stay float, with conversions
+            around them, and whether operators that XNNPACK does not take may be in the middle of
+            the network. What that concerns is logged as a warning, and `inspect` lists it.
 
     Returns:
-        The content of the .tflite file.
+        The content of the .tflite file. It has been loaded once, and, for 'xnnpack', is one
+        partition of it; probabilities at the end may follow.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
         ValueError: if the model is not quantized, not built or subclassed; a layer cannot be
-            integer; a range is neither trained nor given by data; or a type or target is not
-            supported.
+            integer or interrupts XNNPACK; a range is neither trained nor given by data; or a
+            type or target is not supported.
     """
     check_quantized_model(model)
-    if target not in tuple(_PASSES):
-        raise ValueError(f'target: expected {" or ".join(map(repr, _PASSES))}, got {target!r}.')
+    if target not in tuple(_LOWERINGS):
+        raise ValueError(f'target: expected {" or ".join(map(repr, _LOWERINGS))}, got {target!r}.')
     for name, value in (
         ('inference_input_type', inference_input_type),
         ('inference_output_type', inference_output_type),
     ):
         if value not in _INTERFACE_TYPES:
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
-    network = IntegerNetwork(complete(model, representative_dataset))
+    network = IntegerNetwork(complete(model, representative_dataset, allow_float))
     content = _run_converter(model, network, inference_input_type, inference_output_type)
     file = flatbuffer.read(content)
-    replace_markers(file, network.plans)
-    for rewrite in _PASSES[target]:
-        rewrite(file)
-    check_integer_only(file)
-    return flatbuffer.write(file)
+    _LOWERINGS[target](file, network.plans)
+    content = flatbuffer.write(file)
+    if allow_float:
+        warn_of_float_file(file, content)
+    else:
+        check_integer_file(file, content, target)
+    return content
 
 
 def _run_converter(

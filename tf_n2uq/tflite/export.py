@@ -8,20 +8,32 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers import BorderScale, ChannelMean, InverseDeviation, QuantizedKernel
+from tf_n2uq.quantizers.stretch import level_stretch
 from tf_n2uq.schemes.graph import Graph, Ref, Step
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
 from tf_n2uq.schemes.ranges import fused_into, is_thresholds
 from tf_n2uq.tflite.comparators import ComparatorPlan, plan_comparators
-from tf_n2uq.tflite.folding import table_of
+from tf_n2uq.tflite.folding import LevelTable, table_of
 from tf_n2uq.tflite.kernels import IntegerKernel, told_apart
+from tf_n2uq.tflite.lookup import Lookup
 from tf_n2uq.tflite.markers import marker_alpha
+from tf_n2uq.tflite.operators import apply_kernel, concatenate, run_line
 from tf_n2uq.tflite.ranges import Range, range_after, read_ranges
 from tf_n2uq.tflite.rectifiers import Rectifier, needs_rectifier
+from tf_n2uq.tflite.standalone import (
+    border_factors,
+    clipped,
+    standalone_kernel,
+    stands_alone,
+)
+from tf_n2uq.tflite.upsampling import bilinear_kernel, interpolate, repeat
 
 # Below 1e-6 the converter takes a range for an empty one, and puts another in its place.
 _SMALLEST_WIDTH = 2e-6
 _Tensors = dict[Ref, tf.Tensor]
+_AVERAGES = (keras.layers.AveragePooling1D, keras.layers.AveragePooling2D)
+_NEAREST = (keras.layers.UpSampling1D, keras.layers.UpSampling2D)
 
 
 class IntegerNetwork:
@@ -54,13 +66,18 @@ class IntegerNetwork:
             if is_thresholds(step)
         }
         self.plans: list[ComparatorPlan] = [
-            plan_comparators(table.levels, table.steps, _most_stretch(table.range))
+            plan_comparators(table.levels, table.steps, _most_stretch(table))
             for table in self._tables.values()
         ]
         self._rectifiers = {
             step.name: Rectifier.of(step.layer, self._range_behind(step))
             for step in self._order
             if needs_rectifier(graph, step)
+        }
+        self._lookups = {
+            step.name: self._lookup_of(step)
+            for step in self._order
+            if isinstance(step.layer, InverseDeviation)
         }
         self._kernels = self._integer_kernels()
 
@@ -96,19 +113,35 @@ class IntegerNetwork:
         if step.name in self._ranges:
             return self._ranges[step.name].quantize(inputs[0])
         if step.name in self._kernels:
-            outputs = apply_kernel(step.layer, inputs[0], self._kernels[step.name])
+            kernel = self._kernels[step.name]
+            if isinstance(step.layer, keras.layers.UpSampling2D):
+                return interpolate(inputs[0], kernel, step.layer.size)
+            outputs = apply_kernel(step.layer, inputs[0], kernel)
+            outputs = clipped(step.layer, outputs)
             picked = _picks_pixels(step.layer)
             return self._input_range(step.inputs[0])[0].quantize(outputs) if picked else outputs
         if step.name in self._rectifiers:
             return self._rectifiers[step.name].apply(
                 lambda line: run_line(inputs[0], self._kernels[f'{step.name}/{line}'])
             )
+        if step.name in self._lookups:
+            return self._lookups[step.name].apply(
+                inputs[0], lambda part: self._kernels[f'{step.name}/{part}']
+            )
         if kind_of(step.layer) is Kind.NORMALIZATION:
             return inputs[0]  # part of the kernel before it
-        if isinstance(step.layer, keras.layers.Concatenate):
-            return tf.concat(self._in_one_range(step, inputs), step.layer.axis)
-        if type(step.layer) is keras.layers.AveragePooling2D:
-            return step.layer.call(*self._in_one_range(step, inputs))
+        return self._run_operator(step, inputs, tensors)
+
+    def _run_operator(self, step: Step, inputs: list[tf.Tensor], tensors: _Tensors) -> tf.Tensor:
+        layer = step.layer
+        if isinstance(layer, keras.layers.Concatenate):
+            return concatenate(self._in_one_range(step, inputs), layer.axis)
+        if isinstance(layer, BorderScale):
+            return inputs[0] * border_factors(layer)
+        if isinstance(layer, _NEAREST):
+            return repeat(inputs[0], layer.size)
+        if isinstance(layer, keras.layers.AveragePooling1D):
+            return layer.call(*self._in_one_range(step, inputs))
         return _run_layer(step, tensors)
 
     def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
@@ -141,6 +174,8 @@ class IntegerNetwork:
                 source = self._input_range(ref)[0]
                 result = source if _picks_pixels(step.layer) else self._range_behind(step)
                 kernels[name] = kernel.representable(source.scale, result.scale)
+        for name, lookup in self._lookups.items():
+            kernels |= {f'{name}/{part}': kernel for part, kernel in lookup.kernels.items()}
         return told_apart(kernels)
 
     def _kernels_of(self, step: Step) -> dict[str, tuple[Ref, IntegerKernel]]:
@@ -151,7 +186,8 @@ class IntegerNetwork:
         kernel = self._kernel_of(step)
         if kernel is not None:
             return {step.name: (step.inputs[0], kernel)}
-        if isinstance(step.layer, (keras.layers.Concatenate, keras.layers.AveragePooling2D)):
+        # Their operators write in the scale that they read.
+        if isinstance(step.layer, (keras.layers.Concatenate, keras.layers.AveragePooling1D)):
             return {
                 f'{step.name}/{index}': (ref, _identity(self._graph.producer(ref).layer))
                 for index, ref in enumerate(step.inputs)
@@ -167,10 +203,22 @@ class IntegerNetwork:
                     kernel = kernel.normalized(reader.layer)
             return kernel
         if kind_of(step.layer) is Kind.NORMALIZATION and not fused_into(self._graph, step):
-            return IntegerKernel.of_normalization(step.layer)
+            return IntegerKernel.of_channel_line(step.layer)
         if _averages_full_windows(step.layer):
             return IntegerKernel.of_average(step.layer)
+        if _interpolates(step.layer):
+            return bilinear_kernel(step.layer.output_shape[-1], step.layer.size)
+        if isinstance(step.layer, ChannelMean):
+            return IntegerKernel.of_channel_mean(step.layer.input_shape[-1])
+        if stands_alone(self._graph, step):
+            return standalone_kernel(step.layer)
         return _identity(step.layer) if _picks_pixels(step.layer) else None
+
+    def _lookup_of(self, step: Step) -> Lookup:
+        source, result = self._input_range(step.inputs[0])[0], self._range_behind(step)
+        numbers = np.asarray(step.layer(tf.constant(source.values())), np.float64)
+        table = np.rint(numbers / result.scale) + result.zero_point
+        return Lookup.of(np.clip(table, -128, 127), source, result)
 
     def _input_range(self, ref: Ref) -> tuple[Range, float]:
         """Returns the range of a tensor in the file, and Keras' number for one of it."""
@@ -186,22 +234,27 @@ class IntegerNetwork:
         return self._ranges[producer.name], 1.0
 
 
-def _most_stretch(source: Range) -> int:
-    """What a level may count for before the range of the levels gets too small to convert.
+def _most_stretch(table: LevelTable) -> int:
+    """What a level may count for, so that the range of the levels is not too small to convert.
 
-    Only tensors that hardly hold anything come near, behind dead channels or in a network that
-    has not been trained.
+    Only tensors that hardly hold anything come near that, behind dead channels or in a network
+    that has not been trained.
     """
-    return max(1, int(255 * source.scale / _SMALLEST_WIDTH))
+    widest = max(1, int(255 * table.range.scale / _SMALLEST_WIDTH))
+    return min(widest, level_stretch(table.steps))
 
 
 def _averages_full_windows(layer: keras.layers.Layer) -> bool:
-    if type(layer) is not keras.layers.AveragePooling2D:
+    if type(layer) not in _AVERAGES:
         return False
-    sizes = zip(layer.input_shape[1:3], layer.pool_size, layer.strides, strict=True)
+    sizes = zip(layer.input_shape[1:-1], layer.pool_size, layer.strides, strict=True)
     return layer.padding == 'valid' or all(
         size % stride == 0 and window == stride for size, window, stride in sizes
     )
+
+
+def _interpolates(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == 'bilinear'
 
 
 def _picks_pixels(layer: keras.layers.Layer) -> bool:
@@ -221,89 +274,3 @@ def _run_layer(step: Step, tensors: _Tensors) -> tf.Tensor:
     kwargs.pop('training', None)
     # `call`: Flatten and Reshape would look at the batch size of the Keras input otherwise.
     return step.layer.call(*args, **kwargs)
-
-
-def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs a convolution or dense layer on the integer grid of its kernel.
-
-    Args:
-        layer: the float layer: strides, padding and dilation are taken from it.
-        inputs: `[1, …, channels]`.
-        kernel: integers, units and bias.
-
-    Returns:
-        The layer's output before any activation, float32.
-    """
-    layer = layer.layer if isinstance(layer, QuantizedKernel) else layer
-    if isinstance(layer, keras.layers.Dense):
-        return _dense(inputs, kernel)
-    if isinstance(layer, keras.layers.BatchNormalization):
-        return run_line(inputs, kernel)
-    if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)):
-        return depthwise(inputs, kernel, layer.strides)
-    window = {
-        'strides': layer.strides,
-        'padding': layer.padding.upper(),
-        'dilations': layer.dilation_rate,
-    }
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return depthwise(inputs, kernel, **window)
-    return tf.nn.conv2d(inputs, _on_grid(kernel), **window) + _bias(kernel)
-
-
-def _dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """A dense layer as the 1×1 convolution that keeps per-channel scales in the converter."""
-    features, units = kernel.integers.shape
-    positions = int(np.prod(inputs.shape[1:-1])) if inputs.shape.rank > 2 else 1
-    image = tf.reshape(inputs, [1, 1, positions, features])
-    kernel_4d = IntegerKernel(kernel.integers[None, None], kernel.unit, kernel.bias)
-    outputs = tf.nn.conv2d(image, _on_grid(kernel_4d), 1, 'VALID') + _bias(kernel)
-    return tf.reshape(outputs, [1, *inputs.shape[1:-1], units])
-
-
-def run_line(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs a 1×1 depthwise kernel on `[1, …, channels]`; the shape stays."""
-    if inputs.shape.rank == 4:
-        return depthwise(inputs, kernel)
-    image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
-    return tf.reshape(depthwise(image, kernel), inputs.shape)
-
-
-def depthwise(
-    inputs: tf.Tensor,
-    kernel: IntegerKernel,
-    strides: tuple[int, int] = (1, 1),
-    padding: str = 'VALID',
-    dilations: tuple[int, int] = (1, 1),
-) -> tf.Tensor:
-    """Runs a depthwise kernel and adds its bias.
-
-    Args:
-        inputs: `[1, height, width, channels]`.
-        kernel: `[height, width, channels · multiplier]`.
-        strides: of rows and columns.
-        padding: 'SAME' or 'VALID'.
-        dilations: of rows and columns.
-
-    Returns:
-        `[1, height, width, channels · multiplier]`, float32.
-    """
-    channels = inputs.shape[-1]
-    grid = _on_grid(kernel)
-    split = tf.reshape(grid, [*grid.shape[:2], channels, grid.shape[-1] // channels])
-    outputs = tf.nn.depthwise_conv2d(
-        inputs, split, strides=(1, *strides, 1), padding=padding, dilations=dilations
-    )
-    return outputs + _bias(kernel)
-
-
-def _on_grid(kernel: IntegerKernel) -> tf.Tensor:
-    """The kernel behind a `fake_quant` whose int8 values are exactly the integers."""
-    unit = kernel.unit.astype(np.float32)
-    return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-        (kernel.integers * unit).astype(np.float32), -127 * unit, 127 * unit, 8, narrow_range=True
-    )
-
-
-def _bias(kernel: IntegerKernel) -> tf.Tensor:
-    return tf.constant(kernel.bias.astype(np.float32))

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.channel_sums import sums_channels
 from tf_n2uq.tflite.inspection_report import Inspection, LayerReport, TensorReport
 from tf_n2uq.tflite.interpreter import xnnpack_delegation
 from tf_n2uq.tflite.undelegated import undelegated
@@ -58,6 +59,8 @@ def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
         if name not in _LAYERS or len(operator.inputs) <= max(data, _KERNEL_INPUT):
             continue
         if not len(operator.outputs) or operator.inputs[_KERNEL_INPUT] < 0:
+            continue
+        if sums_channels(model, graph, operator):
             continue
         kernel = graph.tensors[operator.inputs[_KERNEL_INPUT]]
         scales = len(flatbuffer.scales_of(kernel))
@@ -125,7 +128,7 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
             comparators += 1
         elif name == 'ADD':
             pending.extend(int(source) for source in maker.inputs)
-        elif name in _TRANSPARENT:
+        elif name in _TRANSPARENT or sums_channels(model, graph, maker):
             moving.add(id(maker))
             images = maker.inputs if name == 'CONCATENATION' else maker.inputs[:1]
             pending.extend(int(source) for source in images)

@@ -44,7 +44,8 @@ class LayerReport:
         comparators: Comparators that make this layer's input.
         parameters: Values of kernel and bias.
         multiply_adds: Products that are added up, for an input of the file's size.
-        operators: Operators of the layer: its own, its comparators and what gathers its windows.
+        operators: Operators of the layer: its own, its comparators, and what sums its channels and
+            gathers its windows.
         on_xnnpack: Whether XNNPACK computes its own operator.
     """
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers.channel_line import line_of
 
 _MAX_BIAS = 2.0**30
 # Steps of the output per unit of the sum, between which XNNPACK requantizes.
@@ -24,11 +26,14 @@ class IntegerKernel:
             `[height, width, channels · multiplier]`).
         unit: float64 `[output channels]`, > 0.
         bias: float64 `[output channels]`.
+        bias_units: how many units the bias is a whole number of in the file; 2 for a kernel that a
+            pass over the file may halve.
     """
 
     integers: np.ndarray
     unit: np.ndarray
     bias: np.ndarray
+    bias_units: int = 1
 
     @classmethod
     def of(cls, layer: QuantizedKernel, input_factor: float) -> IntegerKernel:
@@ -42,15 +47,19 @@ class IntegerKernel:
         ((attribute, quantizer, _),) = layer.kernel_quantizers
         kernel = np.asarray(getattr(layer.layer, attribute), np.float32)
         integers, unit = (np.asarray(part) for part in quantizer.integers(kernel))
+        if isinstance(layer.layer, keras.layers.Conv2DTranspose):
+            integers = integers.swapaxes(-1, -2)
         channels = integers.shape[-1]
         if attribute == 'depthwise_kernel':
             channels *= integers.shape[-2]
-            integers = integers.reshape(*integers.shape[:2], channels)
+            integers = integers.reshape(*integers.shape[:-2], channels)
         unit = np.broadcast_to(unit.astype(np.float64).reshape(-1), [channels]) * input_factor
         bias = getattr(layer.layer, 'bias', None)
         bias = np.zeros(channels) if bias is None else np.asarray(bias, np.float64)
         dead = ~(unit > 0)
-        return cls(np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias)
+        return cls(
+            np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias, quantizer.bias_units
+        )
 
     @classmethod
     def of_line(cls, slope: np.ndarray, offset: np.ndarray) -> IntegerKernel:
@@ -66,31 +75,52 @@ class IntegerKernel:
         return cls(127 * sign[None, None], unit, offset)
 
     @classmethod
-    def of_normalization(cls, layer: keras.layers.BatchNormalization) -> IntegerKernel:
-        """Reads a batch normalization as a 1×1 depthwise kernel of ±127 units, exactly."""
-        return cls.of_line(*affine_of(layer))
+    def of_channel_line(cls, layer: keras.layers.Layer) -> IntegerKernel:
+        """Reads a batch normalization or the like as a 1×1 depthwise kernel, exactly."""
+        return cls.of_line(*(part.numpy() for part in line_of(layer)))
 
     @classmethod
-    def of_average(cls, layer: keras.layers.AveragePooling2D) -> IntegerKernel:
+    def of_average(cls, layer: keras.layers.Layer) -> IntegerKernel:
         """Reads an average over full windows as a depthwise kernel of 127 units, exactly.
 
         XNNPACK averages floats only, and TFLite's own operator only in the scale of its input.
         """
-        height, width = layer.pool_size
+        height, width = (1, *layer.pool_size)[-2:]
         channels = layer.input_shape[-1]
         unit = np.full(channels, 1 / (127.0 * height * width))
         return cls(np.full((height, width, channels), 127), unit, np.zeros(channels))
 
-    def normalized(self, layer: keras.layers.BatchNormalization) -> IntegerKernel:
-        """Returns the kernel and bias that do the work of a batch normalization too."""
-        slope, offset = affine_of(layer)
+    @classmethod
+    def of_channel_mean(cls, channels: int) -> IntegerKernel:
+        """Makes a dense kernel of 127 units that averages channels, exactly."""
+        return cls(np.full((channels, 1), 127), np.full(1, 1 / (127.0 * channels)), np.zeros(1))
+
+    def normalized(self, layer: keras.layers.Layer) -> IntegerKernel:
+        """Returns the kernel and bias that do the work of a line behind it, see `line_of`, too."""
+        slope, offset = (part.numpy() for part in line_of(layer))
         dead = slope == 0
         sign = np.where(dead, 0, np.sign(slope)).astype(self.integers.dtype)
-        return IntegerKernel(
-            self.integers * sign,
-            np.where(dead, 1.0, self.unit * np.abs(slope)),
-            self.bias * slope + offset,
+        return dataclasses.replace(
+            self,
+            integers=self.integers * sign,
+            unit=np.where(dead, 1.0, self.unit * np.abs(slope)),
+            bias=self.bias * slope + offset,
         )
+
+    def on_grid(self) -> tf.Tensor:
+        """Returns the kernel behind a `fake_quant` whose int8 values are exactly the integers."""
+        unit = self.unit.astype(np.float32)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            (self.integers * unit).astype(np.float32),
+            -127 * unit,
+            127 * unit,
+            8,
+            narrow_range=True,
+        )
+
+    def bias_constant(self) -> tf.Tensor:
+        """Returns the bias, float32."""
+        return tf.constant(self.bias.astype(np.float32))
 
     def representable(self, input_scale: float, output_scale: float) -> IntegerKernel:
         """Returns a kernel that int32 and XNNPACK can compute with.
@@ -103,6 +133,9 @@ class IntegerKernel:
         And one such unit is less than 256 steps of the output, as XNNPACK demands. Where it is
         more, all but a sum of 0 was out of the output's range anyway, and still is.
 
+        Where the kernel may be halved, both hold for halves too: what has been rounded is even, as
+        the bias is.
+
         Args:
             input_scale: scale of the int8 tensor that the kernel multiplies.
             output_scale: scale of the int8 tensor that the result is written to.
@@ -112,9 +145,14 @@ class IntegerKernel:
             _LEAST_REQUANTIZATION * output_scale / input_scale,
         )
         unit = np.maximum(self.unit, least)
-        integers = np.rint(self.integers * (self.unit / unit)).astype(np.int32)
-        unit = np.minimum(unit, _MOST_REQUANTIZATION * output_scale / input_scale)
-        return IntegerKernel(integers, unit, self.bias)
+        wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
+        integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
+        most = _MOST_REQUANTIZATION / self.bias_units
+        unit = np.minimum(unit, most * output_scale / input_scale)
+        grid = input_scale * unit * self.bias_units
+        return dataclasses.replace(
+            self, integers=integers, unit=unit, bias=np.rint(self.bias / grid) * grid
+        )
 
 
 def told_apart(kernels: dict[str, IntegerKernel]) -> dict[str, IntegerKernel]:
@@ -131,15 +169,3 @@ def told_apart(kernels: dict[str, IntegerKernel]) -> dict[str, IntegerKernel]:
         seen.add(key)
         result[name] = dataclasses.replace(kernel, unit=unit.astype(np.float64))
     return result
-
-
-def affine_of(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    """Returns slope and offset per channel, float64, of a batch normalization at inference."""
-    mean = np.asarray(layer.moving_mean, np.float64)
-    slope = 1.0 / np.sqrt(np.asarray(layer.moving_variance, np.float64) + layer.epsilon)
-    if layer.gamma is not None:
-        slope = slope * np.asarray(layer.gamma, np.float64)
-    offset = -mean * slope
-    if layer.beta is not None:
-        offset = offset + np.asarray(layer.beta, np.float64)
-    return slope, offset

@@ -61,7 +61,7 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     seen: list[int] = []
 
     def replace(operator: Any) -> list[Any] | None:
-        index = _marker_index(model, operator)
+        index = marker_index(model, operator)
         if index is None:
             return None
         if index >= len(plans):
@@ -80,7 +80,8 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     return model
 
 
-def _marker_index(model: Any, operator: Any) -> int | None:
+def marker_index(model: Any, operator: Any) -> int | None:
+    """The number of a marker's plan; None for any other operator."""
     if flatbuffer.operator_name(model, operator) != 'LEAKY_RELU':
         return None
     steps = (operator.builtinOptions.alpha - _FIRST_ALPHA) / _ALPHA_STEP

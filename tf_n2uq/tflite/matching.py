@@ -90,7 +90,8 @@ class _Tensors:
             for index in map(int, operator.outputs):
                 tensor = self._tensors[index]
                 one_scale = len(flatbuffer.scales_of(tensor)) == 1
-                if flatbuffer.type_name(tensor) == 'INT8' and one_scale:
+                moved = flatbuffer.operator_name(file, operator) == 'TRANSPOSE'
+                if flatbuffer.type_name(tensor) == 'INT8' and one_scale and not moved:
                     self.order[index] = number
                     self._indices[flatbuffer.text(tensor.name)] = index
 

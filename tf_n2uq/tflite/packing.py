@@ -97,19 +97,47 @@ def fits_four_bits(
         operators: The schema's names of the operators that may have an INT4 kernel.
 
     Returns:
-        Whether it is a constant in -8..7 with zero point 0 that such operators read as their
-        kernel, and nothing else reads.
+        Whether `kernel_values` gives integers that lie in -8..7.
+    """
+    values = kernel_values(model, graph, index, readers, operators)
+    return values is not None and within_four_bits(values)
+
+
+def within_four_bits(values: np.ndarray) -> bool:
+    """Whether integers lie in -8..7."""
+    return bool(values.min() >= _LOWEST and values.max() <= _HIGHEST)
+
+
+def kernel_values(
+    model: Any,
+    graph: Any,
+    index: int,
+    readers: dict[int, list[Any]],
+    operators: Container[str] = XNNPACK_VERSIONS,
+) -> np.ndarray | None:
+    """The integers of an int8 kernel that other integers could take the place of.
+
+    Args:
+        model: A `ModelT`.
+        graph: The subgraph of the tensor.
+        index: The tensor's index.
+        readers: What `flatbuffer.consumers` says of the subgraph.
+        operators: The schema's names of the operators whose kernel it may be.
+
+    Returns:
+        int8 values in the tensor's shape; None unless it is a constant with zero point 0 that
+        such operators read as their kernel, and nothing else reads.
     """
     kernel = graph.tensors[index]
     if flatbuffer.type_name(kernel) != 'INT8' or not flatbuffer.is_constant(model, kernel):
-        return False
+        return None
     for reader in readers[index]:
         as_kernel = list(reader.inputs).count(index) == 1 and int(reader.inputs[1]) == index
         if not as_kernel or flatbuffer.operator_name(model, reader) not in operators:
-            return False
+            return None
     if index in graph.outputs or kernel.sparsity is not None:
-        return False
+        return None
     if kernel.quantization is None or np.any(kernel.quantization.zeroPoint):
-        return False
+        return None
     values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
-    return bool(values.min() >= _LOWEST and values.max() <= _HIGHEST)
+    return values.reshape(flatbuffer.shape_of(kernel))

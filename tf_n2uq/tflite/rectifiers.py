@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers import RPReLU
 from tf_n2uq.schemes.graph import Graph, Step
-from tf_n2uq.schemes.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.layer_kinds import function_name
 from tf_n2uq.schemes.ranges import folds_into_thresholds
 from tf_n2uq.tflite.kernels import IntegerKernel
 from tf_n2uq.tflite.ranges import Range
@@ -42,7 +43,7 @@ class Rectifier:
 
     @classmethod
     def of(cls, layer: keras.layers.Layer, tensor_range: Range) -> Rectifier:
-        """Reads an RPReLU or PReLU.
+        """Reads an RPReLU, PReLU or leaky ReLU.
 
         Args:
             layer: a built layer.
@@ -83,10 +84,16 @@ class Rectifier:
 
 def needs_rectifier(graph: Graph, step: Step) -> bool:
     """Tells whether a step is a PReLU that is no part of a quantizer's comparators."""
-    known = isinstance(step.layer, (RPReLU, keras.layers.PReLU))
-    return (
-        known and kind_of(step.layer) is Kind.ELEMENTWISE and not folds_into_thresholds(graph, step)
-    )
+    return is_rectifier(step.layer) and not folds_into_thresholds(graph, step)
+
+
+def is_rectifier(layer: keras.layers.Layer) -> bool:
+    """Tells whether a layer is one line left of a knee and another right of it, per channel."""
+    if type(layer) is keras.layers.ReLU:
+        no_bounds = layer.max_value is None and not layer.threshold
+        return bool(layer.negative_slope) and no_bounds
+    known = (RPReLU, keras.layers.PReLU, keras.layers.LeakyReLU)
+    return type(layer) in known or function_name(layer) == 'leaky_relu'
 
 
 def _line_where(
@@ -105,7 +112,7 @@ def _lines_of(layer: keras.layers.Layer) -> tuple[_Line, _Line]:
             for weight in (layer.slope, layer.bias_in, layer.bias_out)
         )
         return (slope, slope * knee + offset), (np.ones_like(slope), knee + offset)
-    slope = np.asarray(layer.alpha, np.float64)
+    slope = np.atleast_1d(np.asarray(_negative_slope(layer), np.float64))
     if slope.size != slope.shape[-1]:
         raise ValueError(
             f'model: layer {layer.name!r} has a slope per position, of shape {slope.shape}, and '
@@ -115,3 +122,10 @@ def _lines_of(layer: keras.layers.Layer) -> tuple[_Line, _Line]:
     slope = np.broadcast_to(slope.reshape(-1), [layer.input_shape[-1]])
     zero = np.zeros_like(slope)
     return (slope, zero), (np.ones_like(slope), zero)
+
+
+def _negative_slope(layer: keras.layers.Layer) -> Any:
+    if isinstance(layer, keras.layers.ReLU):
+        return layer.negative_slope
+    # Keras' function of this name has this slope.
+    return getattr(layer, 'alpha', 0.2)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import tf_keras as keras
+
+import tf_n2uq
+from tf_n2uq.layers import ChannelMean, HardSigmoid, InverseDeviation
+from tf_n2uq.schemes.assignment import Assignment
+from tf_n2uq.schemes.decomposition import decompose
+from tf_n2uq.schemes.graph import Graph
+
+_layers = keras.layers
+
+
+def decomposed(layer, *shapes):
+    """A layer's model, and what it is replaced by."""
+    inputs = [keras.Input(shape) for shape in shapes]
+    model = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
+    rng = np.random.default_rng(0)
+    model.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    graph = Graph.from_model(model)
+    assignment = Assignment(set(graph.steps), {})
+    decompose(graph, assignment)
+    assert assignment.annotated == set(graph.steps)
+    data = [rng.normal(size=(2, *shape)).astype(np.float32) for shape in shapes]
+    return model(data), graph.to_model()(data), [type(step.layer) for step in graph.in_order()]
+
+
+@pytest.mark.parametrize(
+    ('layer', 'inputs'),
+    [
+        (_layers.LayerNormalization(), 1),
+        (_layers.LayerNormalization(center=False, epsilon=1e-6), 1),
+        (_layers.LayerNormalization(scale=False), 1),
+        (_layers.LayerNormalization(center=False, scale=False), 1),
+        (_layers.Add(), 4),
+        (_layers.Multiply(), 3),
+        (_layers.Average(), 3),
+        (_layers.Activation('swish'), 1),
+        (_layers.Activation('silu'), 1),
+        (tf_n2uq.layers.HardSwish(), 1),
+        *(
+            (_layers.AveragePooling2D(window, stride, padding='same'), 1)
+            for window, stride in ((2, 1), (3, 1), (3, 2), ((3, 5), (2, 3)))
+        ),
+    ],
+    ids=lambda each: getattr(each, 'name', ''),
+)
+def test_the_parts_compute_the_same(layer, inputs):
+    expected, got, kinds = decomposed(layer, *[(7, 8, 5)] * inputs)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    assert type(layer) not in kinds[inputs + 1 :] or inputs > 1 or 'AveragePooling2D' in str(kinds)
+
+
+def test_gelu_is_within_two_hundredths():
+    expected, got, _ = decomposed(_layers.Activation('gelu'), (40, 40, 3))
+    assert 1e-3 < np.max(np.abs(got - expected)) < 0.021
+
+
+def test_a_layer_normalization_is_made_of_what_files_have():
+    _, _, kinds = decomposed(_layers.LayerNormalization(), (4, 4, 6))
+    assert kinds.count(ChannelMean) == 2
+    assert InverseDeviation in kinds
+    assert _layers.LayerNormalization not in kinds
+
+
+def test_hard_swish_has_a_gate_of_lines():
+    assert HardSigmoid in decomposed(tf_n2uq.layers.HardSwish(), (4, 4, 6))[2]
+
+
+@pytest.mark.parametrize(
+    'layer',
+    [
+        _layers.AveragePooling2D(2, padding='same'),
+        _layers.AveragePooling2D(3, 1, padding='valid'),
+        _layers.Activation('relu'),
+        _layers.ReLU(),
+    ],
+)
+def test_layers_with_an_operator_stay(layer):
+    _, _, kinds = decomposed(layer, (8, 8, 3))
+    assert kinds == [_layers.InputLayer, type(layer)]
