@@ -7,11 +7,9 @@ import tensorflow as tf
 
 from tf_n2uq.tflite import flatbuffer
 from tf_n2uq.tflite.comparators import ComparatorPlan
-from tf_n2uq.tflite.dense import connect_fully
+from tf_n2uq.tflite.convert import lower_for_xnnpack
 from tf_n2uq.tflite.interpreter import make_interpreter
-from tf_n2uq.tflite.markers import marker_alpha, replace_markers
-from tf_n2uq.tflite.packing import pack_int4
-from tf_n2uq.tflite.patches import unroll_convolutions
+from tf_n2uq.tflite.markers import marker_alpha
 
 ALL_INT8 = np.arange(-128, 128).astype(np.int8)
 
@@ -59,10 +57,9 @@ def convert(
 
 
 def lower(content: bytes, plans: list[ComparatorPlan]) -> bytes:
-    """All passes, in the order in which the conversion applies them."""
-    model = replace_markers(flatbuffer.read(content), plans)
-    for pass_ in (connect_fully, unroll_convolutions, pack_int4):
-        pass_(model)
+    """All passes, as the conversion applies them for XNNPACK."""
+    model = flatbuffer.read(content)
+    lower_for_xnnpack(model, plans)
     return flatbuffer.write(model)
 
 
@@ -118,3 +115,15 @@ def staircase(
         x = np.where(x > 0, x, slope * x) * rng.choice([-1.0, 1.0], channel_shape)
     table = (x[None] > thresholds[:, None]).sum(axis=0)
     return np.broadcast_to(table, (256, *channel_shape)).astype(np.int32)
+
+
+def learned(rng: np.random.Generator, levels: int, channels: int, spread: float) -> np.ndarray:
+    """A table [256, 1, 1, channels] as thresholds make it behind an RPReLU per channel.
+
+    spread: of the logarithm of the intervals between thresholds; 0: all are equal.
+    """
+    x = np.arange(-128, 128)[:, np.newaxis] + rng.normal(5.0, 15.0, channels)
+    slope = rng.normal(0.25, 0.1, channels)
+    x = np.where(x > 0, x, slope * x) + rng.normal(0.0, 5.0, channels)
+    thresholds = np.cumsum(100 / levels * np.exp(spread * rng.normal(size=levels)))
+    return (x[:, np.newaxis, np.newaxis, :, np.newaxis] > thresholds).sum(axis=-1)

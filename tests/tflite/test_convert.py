@@ -32,8 +32,10 @@ def test_kernels_of_two_and_three_bits_are_int4_and_the_ends_int8(bits):
     assert set(types[1:-1]) == {'INT4'}
 
 
-def test_kernels_that_int4_cannot_hold_are_int8():
-    assert set(_kernel_types(tf_n2uq.tflite.convert(quantized_network('residual', 4)))) == {'INT8'}
+@pytest.mark.parametrize('bits', [4, 5])
+def test_kernels_of_more_bits_are_int8_and_so_are_small_ones_of_four(bits):
+    content = tf_n2uq.tflite.convert(quantized_network('residual', bits))
+    assert set(_kernel_types(content)) == {'INT8'}
 
 
 def test_depthwise_kernels_are_int8():

@@ -30,7 +30,7 @@ def test_tensors_are_found_by_the_names_of_their_layers(residual):
     ]
     assert 'behind_sum_thresholds/LeakyRelu' in names
     levels = _find(matches, 'behind_sum_thresholds')
-    assert (levels.levels, levels.stretch, levels.zero) == (4, 85, -128)
+    assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
     assert _find(matches, 'behind_sum_range').levels == 256
 
 

@@ -25,7 +25,7 @@ def network(name, bits, **options):
 @pytest.mark.parametrize(
     ('name', 'bits', 'options', 'kernel'),
     [
-        ('resnet18', 4, {'quantize_downsample': False}, 'INT8'),
+        ('resnet18', 4, {'quantize_downsample': False}, 'INT4'),
         ('resnet50', 3, {}, 'INT4'),
         ('mobilenet_v2', 4, {}, 'INT8'),
     ],

@@ -1,4 +1,4 @@
-"""Any function of an int8 value as a sum of comparators.
+"""Any function of an int8 value as a sum of comparators and ramps.
 
 Quantization-aware training ends with, per channel, a function from the 256 values that an int8
 tensor may take to a few integer levels: learned thresholds, and the bias, activation and bias in
@@ -9,11 +9,23 @@ front of them. Whatever it is,
 holds for some thresholds per channel, because every step up is one comparator more that is on, and
 every step down is one fewer. All comparators are added, none is subtracted, so that sums stay small
 and `base` is seldom needed.
+
+Thresholds that are about equally far apart in every channel are one operator together, a ramp.
 """
 
+import copy
 import dataclasses
 
 import numpy as np
+
+from tf_n2uq.tflite.ramps import (
+    COMPARATOR_COST,
+    DEPTHWISE_MARGIN,
+    SUBTRACTED_MARGIN,
+    Ramp,
+    Windows,
+    cover,
+)
 
 LOWEST, HIGHEST = -128, 127
 SPAN = HIGHEST - LOWEST
@@ -21,13 +33,14 @@ SPAN = HIGHEST - LOWEST
 
 @dataclasses.dataclass(frozen=True)
 class ComparatorPlan:
-    """Comparators that add up to a table.
+    """Comparators and ramps that add up to a table.
 
     Attributes:
         channel_shape: Shape of one table row: what the thresholds are per.
         rising: One int8 array per comparator `q > threshold`: of `channel_shape`, or of shape [1]
             where all channels have the same threshold. 127: never on.
         falling: The same for comparators `q < threshold`. -128: never on.
+        ramps: Runs of more thresholds; what they have per channel is of `channel_shape` or [1].
         base: int8 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
         lowest: The lowest level, at most 0.
         stretch: What one level counts for in int8.
@@ -36,13 +49,14 @@ class ComparatorPlan:
     channel_shape: tuple[int, ...]
     rising: tuple[np.ndarray, ...]
     falling: tuple[np.ndarray, ...]
+    ramps: tuple[Ramp, ...]
     base: np.ndarray | None
     lowest: int
     stretch: int
 
     @property
     def comparators(self) -> int:
-        """Number of comparators."""
+        """Number of comparators that are no part of a ramp."""
         return len(self.rising) + len(self.falling)
 
     @property
@@ -51,7 +65,7 @@ class ComparatorPlan:
         return LOWEST - self.stretch * self.lowest
 
     def evaluate(self, q: np.ndarray) -> np.ndarray:
-        """What the comparators add up to.
+        """What the comparators and ramps add up to.
 
         Args:
             q: Integers in -128..127, of a shape that ends with `channel_shape` or broadcasts
@@ -66,11 +80,13 @@ class ComparatorPlan:
             level += q > threshold.astype(np.int32)
         for threshold in self.falling:
             level += q < threshold.astype(np.int32)
+        for ramp in self.ramps:
+            level += ramp.evaluate(q)
         return level if self.base is None else level + self.base
 
 
 def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN) -> ComparatorPlan:
-    """Finds the fewest comparators that add up to a table.
+    """Finds the cheapest comparators and ramps that add up to a table.
 
     One level counts for as much in int8 as fits: the bias of the next kernel is an integer in
     units of one count, and the coarser these are, the more of the bias is lost.
@@ -85,8 +101,8 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
         most_stretch: What one level may count for at most, >= 1.
 
     Returns:
-        The plan. It has as many comparators as the channel with the most steps up plus the channel
-        with the most steps down, a jump of n levels being n steps.
+        The plan. Without ramps it would have as many comparators as the channel with the most
+        steps up plus the channel with the most steps down, a jump of n levels being n steps.
 
     Raises:
         TypeError: `table` does not hold integers.
@@ -94,29 +110,119 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
             cannot.
     """
     table = _checked_table(table)
-    rises = np.diff(table, axis=0)
-    up, down = np.maximum(rises, 0), np.maximum(-rises, 0)
-    # A step after row i turns `q > i - 128` on, or `q < i - 127` off.
-    rising = [after + LOWEST for after in _positions(up)]
-    falling = [np.where(after < 255, after + LOWEST + 1, LOWEST) for after in _positions(down)]
-    base = table[0] - down.sum(axis=0)
+    channel_shape = table.shape[1:]
+    channels = table.reshape(256, -1)
+    chosen = _cheapest_sum(channels, channel_shape)
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
     # The most that a sum or a level lies above the lowest; level 0 is what is padded.
-    span = max(int((table - base).max()), max(steps, max(0, int(table.max())) - lowest))
+    sum_span = int((channels - chosen.base).max())
+    span = max(sum_span, max(steps, max(0, int(table.max())) - lowest))
     if span > SPAN:
         raise ValueError(
             f'`table` must need at most {SPAN} comparators that are on at once, the most that an '
             f'int8 sum counts; got {span}. Use activations of at most 7 bits.'
         )
+
+    def shaped(values: np.ndarray) -> np.ndarray:
+        return values[:1] if (values == values[0]).all() else values.reshape(channel_shape)
+
     return ComparatorPlan(
-        channel_shape=table.shape[1:],
-        rising=tuple(_collapsed(threshold) for threshold in rising),
-        falling=tuple(_collapsed(threshold) for threshold in falling),
-        base=_collapsed(base) if base.any() else None,
+        channel_shape=channel_shape,
+        rising=tuple(shaped(each.astype(np.int8)) for each in chosen.rising),
+        falling=tuple(shaped(each.astype(np.int8)) for each in chosen.falling),
+        ramps=tuple(
+            dataclasses.replace(ramp, start=shaped(ramp.start), width=shaped(ramp.width))
+            for ramp in chosen.ramps
+        ),
+        base=shaped(chosen.base.astype(np.int8)) if chosen.base.any() else None,
         lowest=lowest,
         stretch=min(SPAN // max(1, span), most_stretch),
     )
+
+
+def _cheapest_sum(table: np.ndarray, channel_shape: tuple[int, ...]) -> '_Sum':
+    """Covers a table `[256, channels]`."""
+    if (table == table[:, :1]).all():
+        # Operators of one tensor and one number cost less than their sum, and a depthwise
+        # convolution costs more than two of them.
+        return _Staircase(table[:, :1]).covered(depthwise=False)
+    staircase = _Staircase(table)
+    # Only an image whose functions are per channel has a depthwise convolution.
+    if len(channel_shape) != 3 or channel_shape[:2] != (1, 1):
+        return staircase.covered(depthwise=False)
+    sums = [staircase.covered(depthwise=True)]
+    # With less than 0 for its base a sum would have more on at once, and less room to stretch.
+    if staircase.base.min() >= 0:
+        sums.append(staircase.aligned().covered(depthwise=True))
+    return min(sums, key=lambda each: each.cost)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sum:
+    """Comparators and ramps, per channel, and what they cost."""
+
+    cost: int
+    rising: list[np.ndarray]
+    falling: list[np.ndarray]
+    ramps: tuple[Ramp, ...]
+    base: np.ndarray
+
+
+class _Staircase:
+    """The steps of a table.
+
+    Attributes:
+        first_on: Integers `[steps up, channels]`, ascending in each channel: the least value that
+            has taken the step; -128 where all have, 128 where none has.
+        last_on: Integers `[steps down, channels]`, descending: the greatest value that has not
+            taken the step; -129 where all have.
+        base: Integers `[channels]`: the level without any of these.
+    """
+
+    def __init__(self, table: np.ndarray) -> None:
+        rises = np.diff(table, axis=0)
+        up, down = np.maximum(rises, 0), np.maximum(-rises, 0)
+        self.first_on = _rows_before(up) + LOWEST + 1
+        after = _rows_before(down)
+        self.last_on = np.where(after < 255, after + LOWEST, LOWEST - 1)
+        self.last_on = -np.sort(-self.last_on, axis=0)
+        self.base = table[0] - down.sum(axis=0)
+
+    def aligned(self) -> '_Staircase':
+        """Takes steps for taken in channels that begin at a higher level than others.
+
+        Then no channel has a base of its own, and steps of one number are to the same level.
+        """
+        taken = self.base - self.base.min()
+        count = int(((self.first_on <= HIGHEST).sum(axis=0) + taken).max())
+        never = np.full((count, taken.size), HIGHEST + 1)
+        number = np.arange(count)[:, np.newaxis] - taken
+        result = copy.copy(self)
+        result.first_on = np.take_along_axis(
+            np.concatenate([self.first_on, never]), np.maximum(number, 0), axis=0
+        )
+        result.first_on[number < 0] = LOWEST
+        result.base = np.full_like(self.base, self.base.min())
+        return result
+
+    def covered(self, depthwise: bool) -> _Sum:
+        """Finds the cheapest sum.
+
+        Args:
+            depthwise: Whether ramps may be depthwise convolutions.
+        """
+        margin = DEPTHWISE_MARGIN if depthwise else SUBTRACTED_MARGIN
+        up = cover(Windows(self.first_on, LOWEST, HIGHEST, margin), 1, depthwise)
+        # -q rises where q falls.
+        down = cover(Windows(-self.last_on, -HIGHEST, -LOWEST, margin), -1, depthwise)
+        return _Sum(
+            cost=up.cost + down.cost + (COMPARATOR_COST if self.base.any() else 0),
+            rising=[self.first_on[number] - 1 for number in up.singles],
+            falling=[self.last_on[number] + 1 for number in down.singles],
+            ramps=(*up.ramps, *down.ramps),
+            base=self.base,
+        )
 
 
 def _checked_table(table: np.ndarray) -> np.ndarray:
@@ -138,21 +244,16 @@ def _checked_table(table: np.ndarray) -> np.ndarray:
     return table.astype(np.int32)
 
 
-def _positions(steps: np.ndarray) -> list[np.ndarray]:
-    """Per unit step, the row after which it happens; 255 where a channel has no more steps.
+def _rows_before(steps: np.ndarray) -> np.ndarray:
+    """Per unit step, the row before it; 255 where a channel has no more steps.
 
     Args:
-        steps: Non-negative int32 array [255, *channel_shape]: how many unit steps happen from row i
-            to row i + 1.
+        steps: Non-negative int32 array [255, channels]: how many unit steps happen from row i to
+            row i + 1.
 
     Returns:
-        As many int32 arrays of channel_shape as the busiest channel has steps.
+        int64 array [as many as the busiest channel has steps, channels].
     """
     seen = steps.cumsum(axis=0)
-    return [(seen <= taken).sum(axis=0) for taken in range(int(seen[-1].max()))]
-
-
-def _collapsed(values: np.ndarray) -> np.ndarray:
-    """int8 values, as one where all channels have the same."""
-    values = values.astype(np.int8)
-    return values.reshape(-1)[:1] if (values == values.flat[0]).all() else values
+    rows = [(seen <= taken).sum(axis=0) for taken in range(int(seen[-1].max()))]
+    return np.reshape(rows, (-1, steps.shape[1])).astype(np.int64)

@@ -9,6 +9,7 @@ from tf_n2uq.tflite import flatbuffer
 from tf_n2uq.tflite.channel_sums import sums_channels
 from tf_n2uq.tflite.inspection_report import Inspection, LayerReport, TensorReport
 from tf_n2uq.tflite.interpreter import xnnpack_delegation
+from tf_n2uq.tflite.lowering import ramp_levels
 from tf_n2uq.tflite.undelegated import undelegated
 from tf_n2uq.tflite.verify import integer_violations
 
@@ -60,7 +61,7 @@ def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
             continue
         if not len(operator.outputs) or operator.inputs[_KERNEL_INPUT] < 0:
             continue
-        if sums_channels(model, graph, operator):
+        if sums_channels(model, graph, operator) or ramp_levels(graph, operator):
             continue
         kernel = graph.tensors[operator.inputs[_KERNEL_INPUT]]
         scales = len(flatbuffer.scales_of(kernel))
@@ -109,11 +110,14 @@ def _multiply_adds(graph: Any, operator: Any, name: str) -> int:
 def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> tuple[int, int]:
     """Counts the comparators that add up to a tensor, and all operators that make it of others.
 
+    A ramp counts as many as it has levels.
+
     Where the tensor is anything else than such a sum, there is no comparator, and only what moves
     numbers right in front of the layer counts as its own.
     """
-    pending, seen, moving, comparators = [index], set(), set(), 0
-    is_sum = True
+    pending, comparators, is_sum = [index], 0, True
+    seen: set[int] = set()
+    moving: set[int] = set()
     while pending:
         index = pending.pop()
         maker = makers.get(index)
@@ -126,6 +130,10 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
         name = flatbuffer.operator_name(model, maker)
         if name == 'SUB' and _saturates(graph, maker):
             comparators += 1
+        elif levels := ramp_levels(graph, maker):
+            comparators += levels
+            # What a MUL ends, a SUB has begun.
+            seen.update(id(makers.get(int(i))) for i in maker.inputs[:1] if name == 'MUL')
         elif name == 'ADD':
             pending.extend(int(source) for source in maker.inputs)
         elif name in _TRANSPARENT or sums_channels(model, graph, maker):

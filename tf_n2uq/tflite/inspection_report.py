@@ -41,7 +41,7 @@ class LayerReport:
         kernel_shape: The kernel's shape.
         kernel_bytes: Bytes of the stored kernel; 0 if it is computed.
         scales: 'per channel', 'per tensor' or 'none', for a float kernel.
-        comparators: Comparators that make this layer's input.
+        comparators: Comparators that make this layer's input; ramps of several count as several.
         parameters: Values of kernel and bias.
         multiply_adds: Products that are added up, for an input of the file's size.
         operators: Operators of the layer: its own, its comparators, and what sums its channels and

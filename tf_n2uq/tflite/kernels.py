@@ -15,6 +15,7 @@ _MAX_BIAS = 2.0**30
 # Steps of the output per unit of the sum, between which XNNPACK requantizes.
 _LEAST_REQUANTIZATION = 2.0**-31
 _MOST_REQUANTIZATION = 255.0
+_STEPS_OF_A_CONSTANT = 2.0**-12
 
 
 @dataclasses.dataclass
@@ -133,6 +134,8 @@ class IntegerKernel:
         And one such unit is less than 256 steps of the output, as XNNPACK demands. Where it is
         more, all but a sum of 0 was out of the output's range anyway, and still is.
 
+        A channel without a kernel is its bias, which is rounded to a small part of a step.
+
         Where the kernel may be halved, both hold for halves too: what has been rounded is even, as
         the bias is.
 
@@ -144,7 +147,9 @@ class IntegerKernel:
             np.abs(self.bias) / (input_scale * _MAX_BIAS),
             _LEAST_REQUANTIZATION * output_scale / input_scale,
         )
-        unit = np.maximum(self.unit, least)
+        no_kernel = ~self.integers.any(axis=tuple(range(self.integers.ndim - 1)))
+        fine = _STEPS_OF_A_CONSTANT * output_scale / input_scale
+        unit = np.maximum(np.where(no_kernel, fine, self.unit), least)
         wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
         integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
         most = _MOST_REQUANTIZATION / self.bias_units

@@ -110,20 +110,22 @@ class _Tensors:
     def zero_point(self, index: int) -> int:
         return flatbuffer.zero_point_of(self._tensors[index])
 
-    def comparator_of(self, index: int) -> int | None:
-        """One of the comparators that add up to a tensor."""
+    def level_scale(self, index: int) -> float | None:
+        """What a level of a tensor is worth, by one of the terms that add up to it."""
         name = flatbuffer.text(self._tensors[index].name)
-        candidates = (f'{name}/above_0', f'{name}/below_0')
-        return next((self._indices[key] for key in candidates if key in self._indices), None)
+        # A ramp is worth its own scale per level, a comparator 255 of its own.
+        for term, steps in (('ramp_0', 1), ('above_0', SPAN), ('below_0', SPAN)):
+            if f'{name}/{term}' in self._indices:
+                return steps * self.scale(self._indices[f'{name}/{term}'])
+        return None
 
 
 def _levels(step: Step, tensors: _Tensors) -> Match | None:
     for index in tensors.named(f'{re.escape(step.name)}/LeakyRelu[^/]*$', _size(step)):
-        comparator = tensors.comparator_of(index)
-        if comparator is None:
+        level = tensors.level_scale(index)
+        if level is None:
             continue
-        # A comparator is worth 255 of its own scale, which is one level.
-        stretch = round(SPAN * tensors.scale(comparator) / tensors.scale(index))
+        stretch = round(level / tensors.scale(index))
         quantizer = step.layer.quantizer
         unit = abs(float(quantizer.step(step.layer.quantizer_weights)))
         if stretch >= 1 and unit > 0:
