@@ -82,6 +82,12 @@ def inverted_bottleneck(x):
     return _layers.Add()([x, tf_n2uq.layers.ChannelScale()(_layers.Dense(6)(y))])
 
 
+def groups(x):
+    x = _layers.Conv2D(12, 3, groups=6, padding='same', activation='swish')(x)
+    x = _layers.BatchNormalization()(_layers.Conv2D(12, 3, strides=2, groups=3)(x))
+    return _layers.Conv2D(8, 1, groups=4)(_layers.ReLU()(x))
+
+
 def windows(x):
     a = _layers.AveragePooling2D(3, 1, padding='same')(x)
     b = _layers.UpSampling2D(2)(_layers.AveragePooling2D(3, 2, padding='same')(x))
@@ -118,6 +124,7 @@ PATTERNS = [
     (sums_and_products, IMAGE),
     (squeeze_and_excitation, IMAGE),
     (inverted_bottleneck, IMAGE),
+    (groups, IMAGE),
     (windows, IMAGE),
     (transposed, IMAGE),
     (along_one_axis, SEQUENCE),

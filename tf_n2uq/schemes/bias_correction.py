@@ -66,7 +66,10 @@ def _mean_output(kernel: np.ndarray, mean_input: np.ndarray, depthwise: bool) ->
     summed = np.reshape(kernel, [-1, *kernel.shape[-2:]]).sum(axis=0)
     if depthwise:
         return np.reshape(np.einsum('cm,c->cm', summed, mean_input), [-1])
-    return summed.T @ mean_input
+    inputs, filters = summed.shape
+    groups = mean_input.size // inputs
+    by_group = summed.reshape(inputs, groups, filters // groups)
+    return np.einsum('igf,gi->gf', by_group, mean_input.reshape(groups, inputs)).reshape(-1)
 
 
 def _normalization_behind(

@@ -13,7 +13,7 @@ from tf_n2uq.schemes.decomposition import decompose
 from tf_n2uq.schemes.graph import Graph, Ref, Step, copy_layer
 from tf_n2uq.schemes.layer_kinds import activation_name, kind_of
 from tf_n2uq.schemes.ranges import folds_into_thresholds, place_ranges
-from tf_n2uq.schemes.separable import separable_parts
+from tf_n2uq.schemes.separable import as_depthwise, separable_parts
 
 if TYPE_CHECKING:
     from tf_n2uq.schemes.scheme import LowBitScheme
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     """Rewrites a model in one pass and leaves `quantize_apply` nothing to wrap.
 
-    1. Activations inside layers become layers; a separable convolution becomes two.
+    1. Activations inside layers become layers; a separable convolution becomes two, one with a
+       group per channel a depthwise one.
     2. Every kernel layer with low-bit inputs gets a quantizer in front of it, before the zero
        padding if there is one: then it is level 0 that is padded.
     3. Every kernel is quantized.
@@ -78,6 +79,8 @@ def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None
         _split_activation(graph, graph.steps[name], assignment)
     for name in sorted(assignment.configs):
         _split_separable(graph, graph.steps[name], assignment)
+    for name in sorted(assignment.configs):
+        _make_depthwise(graph.steps[name])
     for name, config in list(assignment.configs.items()):
         _quantize_kernel(graph, graph.steps[name], config, integer_bias=tensor_bits is not None)
     if tensor_bits is not None:
@@ -140,6 +143,14 @@ def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
     for part in (first, second):
         assignment.annotated.add(part.name)
         assignment.configs[part.name] = config
+
+
+def _make_depthwise(step: Step) -> None:
+    for _, (kernel, *bias) in step.restore:
+        depthwise = as_depthwise(step.layer, kernel)
+        if depthwise is not None:
+            step.layer, kernel = depthwise
+            step.restore = [(step.layer, [kernel, *bias])]
 
 
 def _quantize_kernel(graph: Graph, step: Step, config: Any, integer_bias: bool) -> None:

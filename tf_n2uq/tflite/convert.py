@@ -18,7 +18,7 @@ from tf_n2uq.tflite.dense import connect_fully
 from tf_n2uq.tflite.export import IntegerNetwork
 from tf_n2uq.tflite.markers import replace_markers
 from tf_n2uq.tflite.micro import pack_for_micro
-from tf_n2uq.tflite.packing import pack_int4
+from tf_n2uq.tflite.packing import XNNPACK_VERSIONS, pack_int4
 from tf_n2uq.tflite.patches import unroll_convolutions
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
@@ -36,7 +36,7 @@ def lower_for_xnnpack(file: Any, plans: Sequence[ComparatorPlan]) -> None:
     halve_kernels(file, plans)
     replace_markers(file, plans)
     unroll_convolutions(file)
-    pack_int4(file)
+    pack_int4(file, XNNPACK_VERSIONS)
 
 
 def lower_for_micro(file: Any, plans: Sequence[ComparatorPlan]) -> None:

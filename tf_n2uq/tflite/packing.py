@@ -8,14 +8,15 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tf_n2uq.tflite import flatbuffer
 
-# Operator -> the version of it that takes INT4 kernels. XNNPACK takes only those of
-# FULLY_CONNECTED, and CONV_2D's where `unroll_convolutions` has made them such. DEPTHWISE_CONV_2D
-# would take them too, five times slower than int8.
-XNNPACK_VERSIONS = {'CONV_2D': 7, 'FULLY_CONNECTED': 10}
+# Operator -> the version of it that takes INT4 kernels. DEPTHWISE_CONV_2D would take them too.
+VERSIONS = {'CONV_2D': 7, 'FULLY_CONNECTED': 10}
+# XNNPACK takes those of FULLY_CONNECTED only, which `unroll_convolutions` makes of convolutions
+# other than grouped ones.
+XNNPACK_VERSIONS = {'FULLY_CONNECTED': 10}
 _LOWEST, _HIGHEST = -8, 7
 
 
-def pack_int4(model: Any, versions: Mapping[str, int] = XNNPACK_VERSIONS) -> Any:
+def pack_int4(model: Any, versions: Mapping[str, int] = VERSIONS) -> Any:
     """Stores every kernel whose integers fit four bits as INT4.
 
     A kernel that other operators or other operands read too stays int8.
@@ -85,7 +86,7 @@ def fits_four_bits(
     graph: Any,
     index: int,
     readers: dict[int, list[Any]],
-    operators: Container[str] = XNNPACK_VERSIONS,
+    operators: Container[str] = VERSIONS,
 ) -> bool:
     """Whether a tensor is an int8 kernel that could be stored as INT4.
 
@@ -113,7 +114,7 @@ def kernel_values(
     graph: Any,
     index: int,
     readers: dict[int, list[Any]],
-    operators: Container[str] = XNNPACK_VERSIONS,
+    operators: Container[str] = VERSIONS,
 ) -> np.ndarray | None:
     """The integers of an int8 kernel that other integers could take the place of.
 
