@@ -19,13 +19,14 @@ _WITH_RANGE = (
     Kind.SOFTMAX,
     Kind.NEW_RANGE,
 )
-# TFLite's operators for these write in one scale only.
+# TFLite's operators for the first three write in one scale only.
 _FIXED_RANGES = {
     'sigmoid': (0.0, 255 / 256),
     'softmax': (0.0, 255 / 256),
     'tanh': (-1.0, 127 / 128),
-    'hard_sigmoid': (0.0, 1.0),
-    'hard_sigmoid_6': (0.0, 1.0),
+    # One half, which zeros give, and one are whole steps; above one there is nothing.
+    'hard_sigmoid': (-1 / 254, 1.0),
+    'hard_sigmoid_6': (-1 / 254, 1.0),
 }
 
 

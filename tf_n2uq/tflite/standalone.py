@@ -20,7 +20,7 @@ from tf_n2uq.tflite.kernels import IntegerKernel
 from tf_n2uq.tflite.ranges import Range
 from tf_n2uq.tflite.rectifiers import is_rectifier
 
-# Slope and offset; the range behind them is [0, 1] and saturates.
+# Slope and offset; the range behind them ends at 1.
 _SATURATING_LINES = {'hard_sigmoid': (0.2, 0.5), 'hard_sigmoid_6': (1 / 6, 0.5)}
 _OPERATORS = ('sigmoid', 'tanh')
 _MOST = 255
@@ -63,7 +63,9 @@ def standalone_kernel(layer: keras.layers.Layer) -> IntegerKernel | None:
 
 
 def clipped(layer: keras.layers.Layer, outputs: tf.Tensor) -> tf.Tensor:
-    """Applies a ReLU or ReLU6, which the operator in front of it takes on, and nothing else."""
+    """Applies the bounds of an element-wise layer that the operator in front of it takes on."""
+    if function_name(layer) in _SATURATING_LINES:
+        return tf.nn.relu(outputs)
     return layer.call(outputs) if fuses_as_relu(layer) else outputs
 
 
