@@ -11,7 +11,8 @@ import tf_keras as keras
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.channel_line import line_of
 
-_MAX_BIAS = 2.0**30
+# XNNPACK multiplies the sums of INT4 kernels by 16, in int32.
+_MAX_BIAS = 2.0**26
 # Steps of the output per unit of the sum, between which XNNPACK requantizes.
 _LEAST_REQUANTIZATION = 2.0**-31
 _MOST_REQUANTIZATION = 255.0
@@ -128,11 +129,12 @@ class IntegerKernel:
 
         Its bias fits int32 in units of `input_scale · unit`: a channel that hardly depends on its
         input (a batch normalization with γ near 0) has a unit so small that its bias overflows;
-        there the unit grows, and what the kernel then loses is less than 2^-30 of the bias per
+        there the unit grows, and what the kernel then loses is less than 2^-26 of the bias per
         unit of input.
 
         And one such unit is less than 256 steps of the output, as XNNPACK demands. Where it is
-        more, all but a sum of 0 was out of the output's range anyway, and still is.
+        more, all but a sum of 0 was out of the output's range anyway, and still is: the bias
+        shrinks with the unit.
 
         A channel without a kernel is its bias, which is rounded to a small part of a step.
 
@@ -153,11 +155,10 @@ class IntegerKernel:
         wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
         integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
         most = _MOST_REQUANTIZATION / self.bias_units
+        counts = np.rint(self.bias / (input_scale * unit * self.bias_units))
         unit = np.minimum(unit, most * output_scale / input_scale)
-        grid = input_scale * unit * self.bias_units
-        return dataclasses.replace(
-            self, integers=integers, unit=unit, bias=np.rint(self.bias / grid) * grid
-        )
+        bias = counts * input_scale * unit * self.bias_units
+        return dataclasses.replace(self, integers=integers, unit=unit, bias=bias)
 
 
 def told_apart(kernels: dict[str, IntegerKernel]) -> dict[str, IntegerKernel]:

@@ -27,9 +27,10 @@ _WIDTHS = 9
 _LEAST_WIDTH, _MOST_WIDTH = 1.0 / 64.0, 250.0
 # So many runs that end with a threshold are tried, the longest ones.
 _RUNS = 8
-# Picoseconds that a value takes on a core of an x86-64 server: an operator, and the ADD of its
-# result. They weigh one way to cover thresholds against another.
-COMPARATOR_COST, SUBTRACTED_COST, DEPTHWISE_COST = 165 + 146, 177 + 146, 250 + 146
+# Picoseconds that a value takes on a core of an x86-64 server: the operators, and the ADD of their
+# result. They weigh one way to cover thresholds against another. Where a ramp may be subtracted it
+# is, though a depthwise convolution is no slower: that has 5 to 33 bytes per channel, not 1.
+COMPARATOR_COST, SUBTRACTED_COST, DEPTHWISE_COST = 165 + 146, 165 + 105 + 146, 250 + 146
 
 
 @dataclasses.dataclass(frozen=True)
