@@ -62,6 +62,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'absl-py>=1.2,<2',
+        'flatbuffers>=25.9,<26',
         'h5py>=3.11,<4',
         'numpy>=2.0,<3',
         # One release line: TFMOT reaches into tf_keras, and tf_keras follows TensorFlow's minor.

@@ -3,10 +3,12 @@ import pytest
 import tf_keras as keras
 
 import tf_n2uq
+from tests.networks import quantize
 from tf_n2uq.layers import ChannelMean, HardSigmoid, InverseDeviation
 from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.decomposition import decompose
 from tf_n2uq.schemes.graph import Graph
+from tf_n2uq.schemes.rewrite import quantize_graph
 
 _layers = keras.layers
 
@@ -79,3 +81,19 @@ def test_hard_swish_has_a_gate_of_lines():
 def test_layers_with_an_operator_stay(layer):
     _, _, kinds = decomposed(layer, (8, 8, 3))
     assert kinds == [_layers.InputLayer, type(layer)]
+
+
+def test_an_offset_that_makes_ties_of_pixels_is_moved_by_an_eighth_of_a_step():
+    expected, got, _ = decomposed(_layers.Rescaling(1 / 127.5, -1.0), (4, 4, 3))
+    np.testing.assert_allclose(expected - got, 1 / 1024, rtol=1e-3)
+
+
+def test_quantizing_again_changes_nothing():
+    image = keras.Input((6, 6, 3))
+    x = _layers.LayerNormalization()(_layers.Rescaling(1 / 127.5, -1.0)(image))
+    x = _layers.AveragePooling2D(3, 1, padding='same')(_layers.Activation('swish')(x))
+    model = quantize(keras.Model(image, _layers.Dense(4)(_layers.Flatten()(x))), bits=2)
+    graph = Graph.from_model(model)
+    before = {step.name: step.layer.get_config() for step in graph}
+    quantize_graph(graph, Assignment(set(graph.steps), {}), tensor_bits=8)
+    assert {step.name: step.layer.get_config() for step in graph} == before

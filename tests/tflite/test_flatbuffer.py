@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tflite.graphs import convert, fake_quant, run
+from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, run
 from tf_n2uq.tflite import flatbuffer
 
 
@@ -116,3 +116,26 @@ def forge(content, change):
 def test_references_that_lead_nowhere_are_named(content, change, message):
     with pytest.raises(ValueError, match=message):
         flatbuffer.read(forge(content, change))
+
+
+def test_equal_vectors_are_written_once():
+    rng = np.random.default_rng(0)
+    kernel = rng.choice([-1.0, 1.0], (3, 3, 4, 500))
+
+    def function(x):
+        x = fake_quant(x, 0.05)
+        return fake_quant(tf.nn.conv2d(x, kernel_fake_quant(kernel, np.ones(500)), 1, 'SAME'), 0.5)
+
+    content = convert(function, [1, 4, 4, 4])
+    model = flatbuffer.read(content)
+    smaller = flatbuffer.write(model)
+    # The zero points of the kernel's 500 channels and those of its bias: 8 bytes each.
+    assert len(smaller) <= len(content) - 500 * 8
+    again = flatbuffer.read(smaller)
+    for old, new in zip(
+        flatbuffer.main_graph(model).tensors, flatbuffer.main_graph(again).tensors, strict=True
+    ):
+        np.testing.assert_array_equal(flatbuffer.scales_of(new), flatbuffer.scales_of(old))
+        assert flatbuffer.buffer_bytes(again, new) == flatbuffer.buffer_bytes(model, old)
+    x = rng.integers(-128, 128, (1, 4, 4, 4)).astype(np.int8)
+    np.testing.assert_array_equal(run(smaller, x), run(content, x))

@@ -19,14 +19,16 @@ from tf_n2uq.layers import (
 )
 from tf_n2uq.schemes.assignment import Assignment
 from tf_n2uq.schemes.graph import Graph, Ref, Step
-from tf_n2uq.schemes.layer_kinds import Kind, function_name, kind_of
-from tf_n2uq.schemes.ranges import folds_into_thresholds
+from tf_n2uq.schemes.layer_kinds import function_name
+from tf_n2uq.schemes.ranges import folds_into_thresholds, fused_into, is_range
 
 _LAYERS = keras.layers
 # Φ(x) is close to a sigmoid of 1.702·x: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
 _GELU_SLOPE = 1.702
 # With factors of 3/2, each second value would lie between two steps, to be rounded by chance.
 _OFF_TIES = 1 + 2.0**-16
+# With images of 0 to 255 made -1 to 1, each value would: an eighth of a step takes them off.
+_OFFSET_OFF_TIES = 1 + 2.0**-10
 
 
 def decompose(graph: Graph, assignment: Assignment) -> None:
@@ -34,6 +36,7 @@ def decompose(graph: Graph, assignment: Assignment) -> None:
 
     - Sums, averages and products of more than two tensors: one after the other.
     - `LayerNormalization`: means, a difference, a square, a table for the deviation, a product.
+    - A `Rescaling` with an offset that is an operator of its own: one of a thousandth more offset.
     - Averages of windows that hang over the border: of zeros too, then scaled up again.
     - Swish, hard swish and GELU that are no part of a quantizer's comparators: x times a sigmoid.
       GELU is x·sigmoid(1.702·x) there, at most 0.02 from the exact function.
@@ -62,9 +65,13 @@ def _recipe(graph: Graph, step: Step) -> _Recipe | None:
         return _layer_normalization
     if type(layer) is _LAYERS.AveragePooling2D and _hangs_over(step):
         return _average_with_border
-    if kind_of(layer) is Kind.ELEMENTWISE and not folds_into_thresholds(graph, step):
-        return _GATED.get(function_name(layer))
-    return None
+    if folds_into_thresholds(graph, step):
+        return None
+    if type(layer) is _LAYERS.Rescaling and np.any(layer.offset):
+        # With a range behind it, it is what this has made of another.
+        done = any(map(is_range, graph.consumers(step.output)))
+        return None if done or fused_into(graph, step) else _off_ties
+    return _GATED.get(function_name(layer))
 
 
 class _Parts:
@@ -105,6 +112,11 @@ def _average(add: _Parts, step: Step) -> Ref:
     for number, ref in enumerate(rest):
         result = add(_LAYERS.Add(), str(number), result, ref)
     return add(_LAYERS.Rescaling(1 / len(step.inputs)), 'mean', result)
+
+
+def _off_ties(add: _Parts, step: Step) -> Ref:
+    offset = (np.asarray(step.layer.offset) * _OFFSET_OFF_TIES).tolist()
+    return add(_LAYERS.Rescaling(step.layer.scale, offset), 'line', *step.inputs)
 
 
 def _layer_normalization(add: _Parts, step: Step) -> Ref:
