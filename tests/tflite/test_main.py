@@ -72,6 +72,27 @@ def test_convert_takes_images_for_ranges_that_were_not_trained(folder, tmp_path,
     assert tf_n2uq.tflite.inspect((tmp_path / 'out.tflite').read_bytes()).integer_only
 
 
+def test_convert_writes_for_the_target_that_is_asked_for(folder, tmp_path):
+    out, model = tmp_path / 'out.tflite', folder / 'model.keras'
+    assert _run('convert', model, '--out', out, '--target', 'micro') == 0
+    expected = tf_n2uq.tflite.convert(keras.models.load_model(model), target='micro')
+    assert out.read_bytes() == expected
+
+
+def test_convert_leaves_layers_in_float_if_it_may(tmp_path, capsys):
+    image = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3)(image)
+    x = keras.layers.Add()([x, keras.layers.ELU(name='elu')(x)])
+    model = quantize(keras.Model(image, keras.layers.Dense(4)(keras.layers.Flatten()(x))), bits=2)
+    tf_n2uq.calibrate(model, images_for(model), verbose=0)
+    model.save(tmp_path / 'model.keras')
+    arguments = ['convert', tmp_path / 'model.keras', '--out', tmp_path / 'out.tflite']
+    assert _run(*arguments) == 1
+    assert 'got elu (ELU)' in capsys.readouterr().err
+    assert _run(*arguments, '--allow-float') == 0
+    assert not tf_n2uq.tflite.inspect((tmp_path / 'out.tflite').read_bytes()).integer_only
+
+
 def test_a_failed_conversion_leaves_the_old_file(folder, tmp_path, capsys):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / 'float.h5')
     out = tmp_path / 'out.tflite'

@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         '--images', type=Path, help=f'{_IMAGES_FILE}, for tensors without a trained range'
     )
+    command.add_argument(
+        '--target', choices=('xnnpack', 'micro'), default='xnnpack', help='whose kernels run it'
+    )
+    command.add_argument(
+        '--allow-float', action='store_true', help='leave layers without integer operators float'
+    )
     for end in ('input', 'output'):
         command.add_argument(f'--{end}', choices=_TYPES, default='float32', help=f'type of {end}')
     command.set_defaults(run=_convert)
@@ -101,6 +107,8 @@ def _convert(options: argparse.Namespace) -> None:
         representative_dataset=None if options.images is None else _read_images(options.images),
         inference_input_type=_TYPES[options.input],
         inference_output_type=_TYPES[options.output],
+        target=options.target,
+        allow_float=options.allow_float,
     )
     # Converting takes a while, in which a file may have appeared.
     _check_free(options.out, options.force)
