@@ -9,17 +9,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := $(wildcard tf_n2uq tests examples benchmarks) setup.py
 
-.PHONY: demo test lint bench bazel-check clean help
+.PHONY: demo test fuzz lint bench bazel-check clean help
 
 help:
 	@sed -n '2,3s/^# *//p' $(MAKEFILE_LIST)
-	@echo '  make lint | bench | bazel-check | clean'
+	@echo '  make lint | fuzz | bench | bazel-check | clean'
 
 demo: $(VENV)/.installed-examples
 	$(BIN)/python examples/quickstart.py --resume
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Random networks from Keras to the file; `make test` takes 20 of them.
+fuzz: $(VENV)/.installed-dev
+	FUZZ_SEEDS=200 $(BIN)/python -m pytest -n $(WORKERS) tests/tflite/test_fuzz.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

@@ -83,3 +83,28 @@ def test_unknown_and_empty_batch():
 def test_integer_input_is_named():
     with pytest.raises(TypeError, match='x: expected a floating point tensor, got int32'):
         ops.pact(tf.constant([1]), tf.constant([1.0]), 2)
+
+
+@pytest.mark.parametrize('gradient', ['paper', 'calibrated', 'published_n2uq'])
+def test_each_gradient_of_the_clipping_value_is_that_of_its_paper(gradient):
+    generator = np.random.default_rng(0)
+    x, dy = (generator.normal(0, 2, [7, 9]).astype(np.float32) for _ in range(2))
+    clip = tf.constant([1.7])
+    with tf.GradientTape() as tape:
+        tape.watch(clip)
+        y = ops.pact(x, clip, 3, gradient)
+    above = (x >= 1.7).astype(np.float64)
+    weights = {
+        'paper': above,
+        'calibrated': above + np.where(above, 0, (y - np.maximum(x, 0)) / 1.7),
+        'published_n2uq': above + y / 1.7,
+    }
+    np.testing.assert_allclose(
+        tape.gradient(y, clip, dy), [np.sum(dy * weights[gradient])], rtol=1e-4
+    )
+
+
+def test_an_unknown_gradient_is_an_error_that_names_the_known_ones():
+    expected = "gradient: expected one of 'paper', 'calibrated', 'published_n2uq', got 'sat'"
+    with pytest.raises(ValueError, match=expected):
+        ops.pact(tf.ones([1]), tf.constant([1.0]), 2, 'sat')

@@ -23,7 +23,7 @@ def test_a_bias_is_a_whole_number_of_what_the_file_counts_in(bias_units):
 
 
 def test_a_channel_that_hardly_uses_its_input_can_be_halved_too():
-    unit, bias = np.array([5e-8, 0.02]), np.array([2.0, 1.0])
+    unit, bias = np.array([8e-7, 0.02]), np.array([2.0, 1.0])
     result = kernel(unit, bias, 2).representable(INPUT_SCALE, OUTPUT_SCALE)
     assert np.all(result.integers[..., 0] % 2 == 0)
     assert 2 <= np.abs(result.integers[..., 0]).max() <= 14

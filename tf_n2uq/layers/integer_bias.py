@@ -98,9 +98,9 @@ def bias_rounding(kernel: QuantizedKernel) -> tf.Tensor | None:
     if quantizer is None or len(kernel.kernel_quantizers) != 1:
         return None
     scale = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
-    ((attribute, kernel_quantizer, _),) = kernel.kernel_quantizers
+    ((attribute, kernel_quantizer, weights),) = kernel.kernel_quantizers
     values = tf.cast(tf.convert_to_tensor(getattr(kernel.layer, attribute)), tf.float32)
-    unit = tf.reshape(tf.cast(kernel_quantizer.integers(values)[1], tf.float64), [-1])
+    unit = tf.reshape(tf.cast(kernel_quantizer.integers(values, weights)[1], tf.float64), [-1])
     bias = _bias(kernel.layer, _line_behind(kernel))
     usable = (unit > 0) & tf.math.is_finite(bias)
     grid = tf.where(usable, unit, tf.ones_like(unit)) * scale * kernel_quantizer.bias_units

@@ -11,6 +11,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
+from tf_n2uq.layers.quantize import Quantize
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
@@ -90,15 +91,46 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             for attribute, quantizer, weights in self.kernel_quantizers
         }
 
+    def bias_divisor(self) -> tf.Tensor | None:
+        """Returns what kernel and bias are divided by at inference, as in SAT's published code.
+
+        That is the factor by which a dense layer's kernel is rescaled, where the bias is divided
+        instead: the outputs are smaller or larger than in training, all of them alike. It holds for
+        the last layer of a network with float tensors; whatever else reads outputs has learned
+        from those of training.
+
+        Returns:
+            float32 `[]`, > 0; None if nothing is divided.
+        """
+        if self.integer_bias or type(self.layer) is not keras.layers.Dense or _is_read(self):
+            return None
+        for attribute, quantizer, _ in self.kernel_quantizers:
+            # A quantizer of somebody else's knows nothing of it.
+            if hasattr(quantizer, 'bias_divisor'):
+                kernel = tf.convert_to_tensor(getattr(self.layer, attribute))
+                return quantizer.bias_divisor(tf.cast(kernel, tf.float32))
+        return None
+
+    def _divided(self, kernels: dict[str, tf.Tensor], training: Any) -> dict[str, tf.Tensor]:
+        """Returns the tensors that stand in for the layer's variables."""
+        in_training = tf.get_static_value(tf.cast(training, tf.bool))
+        divisor = None if in_training else self.bias_divisor()
+        if divisor is None:
+            return kernels
+        if in_training is None:
+            divisor = tf.where(tf.cast(training, tf.bool), tf.ones_like(divisor), divisor)
+        tensors = dict(kernels)
+        if self.layer.use_bias:
+            tensors['bias'] = tf.cast(tf.convert_to_tensor(self.layer.bias), tf.float32)
+        return {name: tensor / divisor for name, tensor in tensors.items()}
+
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         if training is None:
             training = keras.backend.learning_phase()
-        kernels = {
-            attribute: tf.cast(kernel, self.layer.compute_dtype)
-            for attribute, kernel in self.quantized_kernels(training).items()
-        }
-        with _stand_in(self.layer, kernels):
+        tensors = self._divided(self.quantized_kernels(training), training)
+        cast = {name: tf.cast(value, self.layer.compute_dtype) for name, value in tensors.items()}
+        with _stand_in(self.layer, cast):
             outputs = self.layer(inputs)
         if not self.integer_bias:
             return outputs
@@ -123,6 +155,12 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         config = super().get_config()
         config.pop('autocast', None)
         return {**config, 'integer_bias': self.integer_bias}
+
+
+def _is_read(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's output goes anywhere but, through an 8-bit range, out of the network."""
+    readers = [node.layer for node in layer.outbound_nodes]
+    return any(reader.outbound_nodes or not isinstance(reader, Quantize) for reader in readers)
 
 
 def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:

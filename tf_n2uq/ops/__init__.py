@@ -1,5 +1,7 @@
 """Mathematics on tensors: one file per published method. Knows only TensorFlow."""
 
+from tf_n2uq.ops.dorefa import dorefa, dorefa_elementwise, dorefa_factor, dorefa_integers
+from tf_n2uq.ops.lsq import lsq, lsq_levels
 from tf_n2uq.ops.n2uq import (
     entropy_preserving,
     floored_intervals,
@@ -10,10 +12,18 @@ from tf_n2uq.ops.n2uq import (
     learnable_threshold_elementwise,
     threshold_levels,
 )
-from tf_n2uq.ops.pact import pact, pact_levels
+from tf_n2uq.ops.pact import check_gradient, pact, pact_levels
+from tf_n2uq.ops.rescaling import check_rescale, rescale_factor
 from tf_n2uq.ops.uniform import symmetric, symmetric_integers
+from tf_n2uq.ops.unit_levels import quantize_unit, unit_levels
 
 __all__ = [
+    'check_gradient',
+    'check_rescale',
+    'dorefa',
+    'dorefa_elementwise',
+    'dorefa_factor',
+    'dorefa_integers',
     'entropy_preserving',
     'floored_intervals',
     'interval_thresholds',
@@ -21,9 +31,14 @@ __all__ = [
     'kernel_scale',
     'learnable_threshold',
     'learnable_threshold_elementwise',
+    'lsq',
+    'lsq_levels',
     'pact',
     'pact_levels',
+    'quantize_unit',
+    'rescale_factor',
     'symmetric',
     'symmetric_integers',
     'threshold_levels',
+    'unit_levels',
 ]

@@ -1,16 +1,24 @@
 """TFMOT quantizers: variables and configs around `tf_n2uq.ops`."""
 
 from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.dorefa import DoReFaQuantizer
+from tf_n2uq.quantizers.dorefa_input import DoReFaInputQuantizer
 from tf_n2uq.quantizers.entropy_preserving import EntropyPreservingQuantizer
 from tf_n2uq.quantizers.fixed_range import FixedRangeQuantizer
 from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
+from tf_n2uq.quantizers.lsq import LSQQuantizer
+from tf_n2uq.quantizers.lsq_input import LSQInputQuantizer
 from tf_n2uq.quantizers.pact import PACTQuantizer
 from tf_n2uq.quantizers.range import RangeQuantizer, is_trained
 from tf_n2uq.quantizers.symmetric import SymmetricQuantizer
 
 __all__ = [
+    'DoReFaInputQuantizer',
+    'DoReFaQuantizer',
     'EntropyPreservingQuantizer',
     'FixedRangeQuantizer',
+    'LSQInputQuantizer',
+    'LSQQuantizer',
     'LearnableThresholdQuantizer',
     'PACTQuantizer',
     'RangeQuantizer',

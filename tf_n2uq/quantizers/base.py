@@ -12,6 +12,26 @@ import tensorflow_model_optimization as tfmot
 class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """A TFMOT quantizer that is what its config says: equal, hashed and printed by it."""
 
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether a quantized kernel is about as large as the float one.
+
+        If not, what stands behind the layer has to take up the difference.
+        """
+        return True
+
+    def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
+        """What the last dense layer's kernel and bias are divided by at inference.
+
+        Args:
+            kernel: The float kernel.
+
+        Returns:
+            float32 `[]`, > 0; None for a method that divides nothing.
+        """
+        del kernel
+        return None
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.get_config() == self.get_config()
 

@@ -81,13 +81,17 @@ class EntropyPreservingQuantizer(ConfiguredQuantizer):
         depthwise = not isinstance(self.channel_axis, int)
         return 2 if self.bits == 4 and not depthwise else 1
 
-    def integers(self, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def integers(
+        self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.kernel_integers`.
 
         Args:
             kernel: float32.
+            weights: Ignored.
 
         Returns:
             int32 of the kernel's shape, and float32 units that broadcast against it.
         """
+        del weights
         return kernel_integers(kernel, self.bits, self.channel_axis)

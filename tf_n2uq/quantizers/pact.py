@@ -5,42 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.ops.pact import pact, pact_levels
-from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
-from tf_n2uq.quantizers.bits import check_bits
-from tf_n2uq.quantizers.fitting import fit_levels
-from tf_n2uq.quantizers.statistics import TensorStatistics
-from tf_n2uq.quantizers.stretch import level_stretch
+from tf_n2uq.ops.pact import check_gradient, pact
+from tf_n2uq.quantizers.base import add_parameter
+from tf_n2uq.quantizers.clipping import ClippingQuantizer
 
 INITIAL_CLIP = 2.0
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class PACTQuantizer(ConfiguredQuantizer):
+class PACTQuantizer(ClippingQuantizer):
     """Clips to 0..clip_value, which is learned, and rounds to 2**bits equally spaced levels.
 
-    The function and its gradient are `tf_n2uq.ops.pact`. Its variable `clip_value` [1], float32
+    The function and its gradients are `tf_n2uq.ops.pact`. Its variable `clip_value` [1], float32
     and trainable, starts at 2.
 
     Source: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
     2018.
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, gradient: str = 'published_n2uq') -> None:
         """Makes a quantizer.
 
         Args:
             bits: Of the activation, 2..8.
+            gradient: Of the clipping value: `paper`, PACT's own; `calibrated`, SAT's, which also
+                gets the quantization error; `published_n2uq`, that of N2UQ's MobileNetV2.
 
         Raises:
             TypeError: `bits` is not an integer.
-            ValueError: `bits` is not in 2..8.
+            ValueError: `bits` is not in 2..8, or there is no such gradient.
         """
-        self.bits = check_bits(bits)
+        super().__init__(bits)
+        self.gradient = check_gradient(gradient)
 
     def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
         """Adds the variable `<name>_clip_value` to a layer.
@@ -80,69 +79,8 @@ class PACTQuantizer(ConfiguredQuantizer):
         """
         del training, kwargs
         (clip_value,) = self._entries(weights, 'clip_value')
-        return pact(inputs, clip_value, self.bits)
-
-    def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The integer levels of a tensor: `__call__` gives levels·`step`.
-
-        Args:
-            inputs: Any shape, floating point dtype.
-            weights: What `build` returned.
-
-        Returns:
-            int32, shape of `inputs`, 0..2**bits − 1.
-
-        Raises:
-            ValueError: An entry of `weights` is missing.
-        """
-        (clip_value,) = self._entries(weights, 'clip_value')
-        return pact_levels(inputs, clip_value, self.bits)
-
-    def step(self, weights: Mapping[str, Any]) -> float:
-        """What one level is worth: clip_value/n.
-
-        Args:
-            weights: What `build` returned.
-
-        Returns:
-            The step, in units of the output.
-
-        Raises:
-            ValueError: An entry of `weights` is missing.
-        """
-        (clip_value,) = self._entries(weights, 'clip_value')
-        return float(clip_value.numpy()[0]) / (2**self.bits - 1)
-
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
-
-        Args:
-            weights: What `build` returned.
-
-        Returns:
-            float64 `[]`.
-
-        Raises:
-            ValueError: An entry of `weights` is missing.
-        """
-        (clip_value,) = self._entries(weights, 'clip_value')
-        n = 2**self.bits - 1
-        return tf.cast(clip_value[0], tf.float64) / (n * level_stretch(n))
-
-    def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """A clipping value that quantizes what was measured with the least squared error.
-
-        Args:
-            statistics: Of the tensor that enters the quantizer. What is negative in it becomes
-                zero whatever the clipping value; `kernel_gain` has no variable to go to.
-
-        Returns:
-            `{'clip_value': [1]}`.
-        """
-        n = 2**self.bits - 1
-        _, width = fit_levels(np.maximum(statistics.samples, 0), n)
-        return {'clip_value': np.array([n * width], np.float32)}
+        return pact(inputs, clip_value, self.bits, self.gradient)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {'bits': self.bits}
+        return {'bits': self.bits, 'gradient': self.gradient}

@@ -75,13 +75,17 @@ class SymmetricQuantizer(ConfiguredQuantizer):
         """How many units of the kernel a bias is a whole number of in an integer file."""
         return 1
 
-    def integers(self, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def integers(
+        self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.symmetric_integers`.
 
         Args:
             kernel: float32.
+            weights: Ignored.
 
         Returns:
             int32 of the kernel's shape, and float32 units that broadcast against it.
         """
+        del weights
         return symmetric_integers(kernel, self.bits, self.channel_axis)

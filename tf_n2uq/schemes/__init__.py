@@ -2,14 +2,26 @@
 
 from tf_n2uq.schemes.annotation import annotate
 from tf_n2uq.schemes.calibration import calibrate
+from tf_n2uq.schemes.dorefa import DoReFaQuantizeConfig, DoReFaScheme
+from tf_n2uq.schemes.lsq import LSQQuantizeConfig, LSQScheme
 from tf_n2uq.schemes.model_summary import summary
 from tf_n2uq.schemes.n2uq import N2UQQuantizeConfig, N2UQScheme
 from tf_n2uq.schemes.n2uq_pact import N2UQPACTQuantizeConfig
+from tf_n2uq.schemes.pact import PACTQuantizeConfig, PACTScheme
+from tf_n2uq.schemes.sat import SATQuantizeConfig, SATScheme
 
 __all__ = [
+    'DoReFaQuantizeConfig',
+    'DoReFaScheme',
+    'LSQQuantizeConfig',
+    'LSQScheme',
     'N2UQPACTQuantizeConfig',
     'N2UQQuantizeConfig',
     'N2UQScheme',
+    'PACTQuantizeConfig',
+    'PACTScheme',
+    'SATQuantizeConfig',
+    'SATScheme',
     'annotate',
     'calibrate',
     'summary',

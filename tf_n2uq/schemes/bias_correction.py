@@ -30,6 +30,7 @@ def correct_bias(
     quantizer: Quantize,
     kernel: QuantizedKernel,
     measured: TensorStatistics,
+    gain: float = 1.0,
 ) -> None:
     """Takes the mean that quantization moves each output channel by out of what follows.
 
@@ -43,6 +44,7 @@ def correct_bias(
         quantizer: the calibrated quantizer in front of the layer.
         kernel: the layer.
         measured: what enters the quantizer.
+        gain: how much larger the float kernel is, where quantized ones have a scale of their own.
     """
     if isinstance(kernel.layer, keras.layers.Conv2DTranspose):
         return
@@ -50,7 +52,7 @@ def correct_bias(
     levels = quantizer.quantizer(seen, False, weights=quantizer.quantizer_weights)
     mean, mean_quantized = np.mean(seen.numpy(), axis=0), np.mean(levels.numpy(), axis=0)
     ((attribute, quantized),) = kernel.quantized_kernels().items()
-    exact = np.asarray(getattr(kernel.layer, attribute))
+    exact = np.asarray(getattr(kernel.layer, attribute)) / gain
     depthwise = attribute == 'depthwise_kernel'
     moved = _mean_output(quantized.numpy(), mean_quantized, depthwise) - _mean_output(
         exact, mean, depthwise

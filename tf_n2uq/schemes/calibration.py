@@ -15,6 +15,7 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 from tf_n2uq.schemes.bias_correction import correct_bias, kernel_gain
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.schemes.graph import Graph, Ref, copy_layer
+from tf_n2uq.schemes.kernel_start import in_quantized_scale, scale_gain, start_quantizers
 
 _VALUES_PER_TENSOR = 2**18
 _ROWS_PER_BATCH = 1024
@@ -23,11 +24,12 @@ _ROWS_PER_BATCH = 1024
 def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0) -> None:
     """Sets the quantizers of a model to what they see when the network runs in float.
 
-    The data goes once through the float network. Each input quantizer gets the start, intervals
-    and scales with the smallest mean squared error on what enters it (its output scale also makes
-    up for the norm that the quantized kernel behind it has lost); each 8-bit range gets the
-    smallest and largest value. Then the mean that quantization moves each output channel by is
-    taken out of the moving mean or the bias behind the layer.
+    The data goes once through the float network. Each input quantizer gets what suits the tensor
+    that enters it: thresholds, scales and clipping values those with the smallest mean squared
+    error (N2UQ's output scale also makes up for the norm that the quantized kernel behind it has
+    lost), a learned step the start value of its paper, like the steps of kernels; each 8-bit range
+    gets the smallest and largest value. Then the mean that quantization moves each output channel
+    by is taken out of the moving mean or the bias behind the layer.
 
     Source of the last step: "Data-Free Quantization Through Weight Equalization and Bias
     Correction" (ICCV 2019), section 4.2.
@@ -45,6 +47,9 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
             or holds NaN or infinite values.
     """
     check_quantized_model(model)
+    for layer in model.layers:
+        if isinstance(layer, QuantizedKernel):
+            start_quantizers(layer)
     names, network = float_network(model)
     statistics = collect_statistics(names, network, dataset, verbose, seed)
     graph = Graph.from_model(model)
@@ -52,14 +57,16 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
         layer = model.get_layer(name)
         kernel = _kernel_behind(model, graph, name)
         if kernel is not None:
-            measured = dataclasses.replace(measured, kernel_gain=kernel_gain(kernel))
+            gain = kernel_gain(kernel) / scale_gain(kernel)
+            measured = dataclasses.replace(measured, kernel_gain=gain)
         for weight, value in layer.quantizer.calibrated(measured).items():
             variable = layer.quantizer_weights[weight]
             variable.assign(np.reshape(value, variable.shape))
     for name, measured in statistics.items():
         kernel = _kernel_behind(model, graph, name)
         if kernel is not None:
-            correct_bias(model, graph, model.get_layer(name), kernel, measured)
+            scale = scale_gain(kernel)
+            correct_bias(model, graph, model.get_layer(name), kernel, measured, scale)
 
 
 def collect_statistics(
@@ -149,6 +156,8 @@ def _length(dataset: Any) -> int | None:
 def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
     """Returns the quantizers' names, and the float network that outputs what enters them.
 
+    Its kernels are as large as the quantized ones, see `in_quantized_scale`.
+
     Args:
         model: a quantized model; it stays as it is, weights are copied.
     """
@@ -159,9 +168,9 @@ def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
             (taps[step.name],) = step.inputs
             graph.remove(step)
         elif isinstance(step.layer, QuantizedKernel):
-            inner = model.get_layer(step.name).layer
-            step.layer = copy_layer(inner)
-            step.restore = [(step.layer, inner.get_weights())]
+            kernel = model.get_layer(step.name)
+            step.layer = copy_layer(kernel.layer)
+            step.restore = [(step.layer, in_quantized_scale(kernel))]
     return list(taps), graph.to_model(outputs=list(taps.values()))
 
 

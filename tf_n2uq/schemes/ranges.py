@@ -20,7 +20,7 @@ _WITH_RANGE = (
     Kind.NEW_RANGE,
 )
 # TFLite's operators for the first three write in one scale only.
-_FIXED_RANGES = {
+_FIXED_RANGES: dict[str, tuple[float, float]] = {
     'sigmoid': (0.0, 255 / 256),
     'softmax': (0.0, 255 / 256),
     'tanh': (-1.0, 127 / 128),
@@ -47,9 +47,11 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
     for step in steps:
         if _needs_range(graph, step, assignment):
             _add_range(graph, step.output, step.name, bits)
+        _fix_range(graph, step, bits)
     for step in steps:
         if kind_of(step.layer) in _WITH_RANGE and fused_into(graph, step) is None:
-            for ref in step.inputs:
+            # A product of a tensor with itself reads it twice.
+            for ref in dict.fromkeys(step.inputs):
                 _ensure_range(graph, ref, bits)
 
 
@@ -147,6 +149,20 @@ def _passes_on(graph: Graph, step: Step) -> bool:
         or is_thresholds(step)
         or folds_into_thresholds(graph, step)
     )
+
+
+def _fix_range(graph: Graph, step: Step, bits: int) -> None:
+    """Replaces a trained range by the only one that the function in front of it has.
+
+    Such a range stands behind a layer that training left in float, with the function inside it.
+    """
+    fixed = _FIXED_RANGES.get(function_name(step.layer))
+    if fixed is None:
+        return
+    for reader in graph.consumers(step.output):
+        if is_range(reader) and not isinstance(reader.layer.quantizer, FixedRangeQuantizer):
+            quantizer = FixedRangeQuantizer(*fixed, bits)
+            reader.replace(Quantize(quantizer, name=reader.name), *reader.args)
 
 
 def _add_range(graph: Graph, ref: Ref, name: str, bits: int) -> Step:

@@ -11,6 +11,7 @@ from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
 from tf_n2uq.schemes.assignment import Assignment, assign
 from tf_n2uq.schemes.decomposition import decompose
 from tf_n2uq.schemes.graph import Graph, Ref, Step, copy_layer
+from tf_n2uq.schemes.kernel_start import start_kernels
 from tf_n2uq.schemes.layer_kinds import activation_name, kind_of
 from tf_n2uq.schemes.ranges import folds_into_thresholds, place_ranges
 from tf_n2uq.schemes.separable import as_depthwise, separable_parts
@@ -64,7 +65,9 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if requested.get(name) is not None and name not in assignment.configs
         }
         quantize_graph(graph, assignment, self._scheme.tensor_bits)
-        return graph.to_model(), left
+        rewritten = graph.to_model()
+        start_kernels(rewritten)
+        return rewritten, left
 
 
 def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None) -> None:

@@ -4,7 +4,6 @@ It imports nothing of this package, so that it starts without TensorFlow.
 """
 
 import os
-import os
 import sys
 
 from tflite_micro import runtime

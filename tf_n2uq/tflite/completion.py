@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
@@ -36,8 +37,10 @@ def complete(
         A graph whose layers are built and hold their weights.
 
     Raises:
-        ValueError: if a layer cannot be integer, or a range is needed and there is no data.
+        ValueError: if a layer cannot be integer or holds NaN or infinity, or a range is needed
+            and there is no data.
     """
+    _check_finite(model)
     graph = Graph.from_model(model)
     graph.sequential = False
     unknown = [step for step in graph if kind_of(step.layer) is None]
@@ -60,6 +63,16 @@ def complete(
     if untrained:
         _fill_ranges(completed, untrained, representative_dataset)
     return graph
+
+
+def _check_finite(model: keras.Model) -> None:
+    for layer in model.layers:
+        for variable in layer.weights:
+            if not np.isfinite(np.asarray(variable, np.float64)).all():
+                raise ValueError(
+                    f'model: expected finite numbers, got NaN or infinity in {variable.name!r} of '
+                    f'layer {layer.name!r}. Training has diverged: convert an earlier checkpoint.'
+                )
 
 
 def _check_integer(unknown: list[Step], standing_alone: list[Step]) -> None:

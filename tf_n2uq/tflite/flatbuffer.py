@@ -11,7 +11,6 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.tools import flatbuffer_utils
 
 FILE_IDENTIFIER = b'TFL3'
 

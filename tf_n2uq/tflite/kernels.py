@@ -46,9 +46,9 @@ class IntegerKernel:
             input_factor: what a number of the layer's input in Keras has to be divided by to be
                 the number that the file has in its place.
         """
-        ((attribute, quantizer, _),) = layer.kernel_quantizers
+        ((attribute, quantizer, weights),) = layer.kernel_quantizers
         kernel = np.asarray(getattr(layer.layer, attribute), np.float32)
-        integers, unit = (np.asarray(part) for part in quantizer.integers(kernel))
+        integers, unit = (np.asarray(part) for part in quantizer.integers(kernel, weights))
         if isinstance(layer.layer, keras.layers.Conv2DTranspose):
             integers = integers.swapaxes(-1, -2)
         channels = integers.shape[-1]
@@ -58,6 +58,9 @@ class IntegerKernel:
         unit = np.broadcast_to(unit.astype(np.float64).reshape(-1), [channels]) * input_factor
         bias = getattr(layer.layer, 'bias', None)
         bias = np.zeros(channels) if bias is None else np.asarray(bias, np.float64)
+        divisor = layer.bias_divisor()
+        if divisor is not None:
+            unit, bias = unit / float(divisor), bias / float(divisor)
         dead = ~(unit > 0)
         return cls(
             np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias, quantizer.bias_units

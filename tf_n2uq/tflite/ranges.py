@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +13,10 @@ from tf_n2uq.schemes.layer_kinds import Kind, kind_of
 from tf_n2uq.schemes.ranges import is_range
 
 _INT8 = np.arange(-128, 128)
-# XNNPACK adds up terms whose scale is up to 1024 times smaller than that of the sum.
+# XNNPACK adds up terms whose scale is up to 1024 times smaller than that of the sum, and less than
+# 256 times greater. For products the latter holds for both scales multiplied.
 _MOST_SUM_TO_TERM = 1000.0
+_MOST_TERM_TO_SUM = 250.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Range:
 
 
 def read_ranges(graph: Graph) -> dict[str, Range]:
-    """Reads all ranges, and widens those of terms that have died out beside their sum.
+    """Reads all ranges, and widens those that XNNPACK would not compute with.
 
-    A term of which all 256 values together are less than a step of the sum adds nothing;
-    XNNPACK would not take the sum because of it.
+    A term of which all 256 values together are less than a step of the sum adds nothing: it has
+    died out. A sum or product of which all 256 values together are less than a step of what it is
+    computed from is zero, as x − x is, or out of its range.
 
     Args:
         graph: a graph whose layers are built and hold their weights; not inside a `tf.function`,
@@ -57,13 +61,33 @@ def read_ranges(graph: Graph) -> dict[str, Range]:
         The range of each range step, by its name.
     """
     ranges = {step.name: Range.of(step) for step in graph if is_range(step)}
-    for step in reversed(graph.in_order()):
-        if kind_of(step.layer) is Kind.SUM:
-            least = ranges[range_after(graph, step).name].scale / _MOST_SUM_TO_TERM
-            for ref in step.inputs:
-                name = range_before(graph, ref).name
-                ranges[name] = Range(max(ranges[name].scale, least), ranges[name].zero_point)
+    order = [step for step in graph.in_order() if kind_of(step.layer) in (Kind.SUM, Kind.PRODUCT)]
+    for _ in order:
+        before = dict(ranges)
+        for step in order:
+            _widen_result(graph, step, ranges)
+        for step in reversed(order):
+            _widen_terms(graph, step, ranges)
+        if ranges == before:
+            break
     return ranges
+
+
+def _widen_result(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
+    scales = [ranges[range_before(graph, ref).name].scale for ref in step.inputs]
+    unit = max(scales) if kind_of(step.layer) is Kind.SUM else math.prod(scales)
+    _widen(ranges, range_after(graph, step).name, unit / _MOST_TERM_TO_SUM)
+
+
+def _widen_terms(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
+    if kind_of(step.layer) is Kind.SUM:
+        least = ranges[range_after(graph, step).name].scale / _MOST_SUM_TO_TERM
+        for ref in step.inputs:
+            _widen(ranges, range_before(graph, ref).name, least)
+
+
+def _widen(ranges: dict[str, Range], name: str, least: float) -> None:
+    ranges[name] = Range(max(ranges[name].scale, least), ranges[name].zero_point)
 
 
 def range_after(graph: Graph, step: Step) -> Step:

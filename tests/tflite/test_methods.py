@@ -1,0 +1,90 @@
+"""Networks of every method as integer files that compute what Keras does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+import tf_n2uq
+from tests.networks import annotate, float_network, images_for
+from tf_n2uq.layers import Quantize
+from tf_n2uq.quantizers import DoReFaQuantizer
+from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.verify import check_integer_only
+
+SCHEMES = {
+    'dorefa': tf_n2uq.DoReFaScheme,
+    'pact': tf_n2uq.PACTScheme,
+    'lsq': tf_n2uq.LSQScheme,
+    'sat': tf_n2uq.SATScheme,
+}
+# Keras adds up in floats: of a hundred numbers one may round to the other side.
+FEW = 0.02
+
+
+def quantized(model, scheme):
+    model = tfmot.quantization.keras.quantize_apply(annotate(model), scheme=scheme)
+    tf_n2uq.calibrate(model, images_for(model), verbose=0)
+    return model
+
+
+def check_file(model):
+    """Converts a model, compares both, and returns the types of the kernels."""
+    content = tf_n2uq.tflite.convert(model)
+    check_integer_only(flatbuffer.read(content))
+    report = tf_n2uq.tflite.compare(model, content, images_for(model, 4))
+    assert report.not_compared == ()
+    assert max(each.xnnpack_share for each in report.quantizers) < FEW
+    assert report.xnnpack.mean_difference < 0.5
+    return [layer.kernel_type for layer in tf_n2uq.tflite.inspect(content).layers]
+
+
+@pytest.mark.parametrize(
+    ('name', 'bits'), [('batch_normalized', 2), ('zero_padded', 4), ('several_readers', 5)]
+)
+@pytest.mark.parametrize('method', SCHEMES)
+def test_a_file_computes_what_keras_does(method, name, bits):
+    types = check_file(quantized(float_network(name), SCHEMES[method](bits)))
+    assert types[0] == types[-1] == 'INT8'
+    if bits == 2:
+        assert 'INT4' in types[1:-1]
+
+
+@pytest.mark.parametrize('method', SCHEMES)
+def test_a_trained_file_computes_what_keras_does(method):
+    model = quantized(float_network('depthwise'), SCHEMES[method](3))
+    images = images_for(model, 32)
+    model.compile(keras.optimizers.Adam(1e-3), 'mse')
+    model.fit(images, np.zeros((32, 4)), batch_size=8, epochs=2, verbose=0)
+    check_file(model)
+
+
+@pytest.mark.parametrize('levels', ['original', 'modified', 'centered_symmetric'])
+@pytest.mark.parametrize('rescale', [None, 'constant', 'stddev'])
+def test_all_levels_and_rescalings_of_kernels_are_exported(levels, rescale):
+    scheme = tf_n2uq.SATScheme(4, levels=levels, rescale=rescale)
+    check_file(quantized(float_network('dense_only'), scheme))
+
+
+@pytest.mark.parametrize('method', ['lsq', 'sat'])
+def test_kernels_of_four_bits_that_are_no_odd_numbers_are_int4(method):
+    types = check_file(quantized(float_network('residual'), SCHEMES[method](4)))
+    assert set(types[1:-1]) == {'INT4'}
+
+
+def test_eight_bits_are_plain_int8():
+    types = check_file(quantized(float_network('sequential'), tf_n2uq.SATScheme(8)))
+    assert set(types) == {'INT8'}
+
+
+def test_levels_without_one_for_zero_are_refused_for_activations():
+    model = quantized(float_network('sequential'), tf_n2uq.PACTScheme(4, tensor_bits=None))
+    image = keras.Input((8, 8, 3))
+    x = image
+    for layer in model.layers:
+        inner = isinstance(layer, Quantize)
+        x = (Quantize(DoReFaQuantizer(4, 'centered_asymmetric')) if inner else layer)(x)
+    with pytest.raises(ValueError, match='with zero, which is what is padded'):
+        tf_n2uq.tflite.convert(keras.Model(image, x), representative_dataset=images_for(model))

@@ -1,0 +1,96 @@
+"""What quantizers of 0 to a clipping value have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_n2uq.ops.pact import pact_levels
+from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.fitting import fit_levels
+from tf_n2uq.quantizers.statistics import TensorStatistics
+from tf_n2uq.quantizers.stretch import level_stretch
+
+
+class ClippingQuantizer(ConfiguredQuantizer):
+    """Clips to 0..clip_value and rounds to 2**bits equally spaced levels.
+
+    Subclasses add the variable `clip_value` [1], and say what gradient it has.
+    """
+
+    def __init__(self, bits: int) -> None:
+        """Makes a quantizer.
+
+        Args:
+            bits: Of the activation, 2..8.
+
+        Raises:
+            TypeError: `bits` is not an integer.
+            ValueError: `bits` is not in 2..8.
+        """
+        self.bits = check_bits(bits)
+
+    def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
+        """The integer levels of a tensor: `__call__` gives levels·`step`.
+
+        Args:
+            inputs: Any shape, floating point dtype.
+            weights: What `build` returned.
+
+        Returns:
+            int32, shape of `inputs`, 0..2**bits − 1.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        (clip_value,) = self._entries(weights, 'clip_value')
+        return pact_levels(inputs, clip_value, self.bits)
+
+    def step(self, weights: Mapping[str, Any]) -> float:
+        """What one level is worth: clip_value/n.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            The step, in units of the output.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        (clip_value,) = self._entries(weights, 'clip_value')
+        return float(clip_value.numpy()[0]) / (2**self.bits - 1)
+
+    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            float64 `[]`.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        (clip_value,) = self._entries(weights, 'clip_value')
+        n = 2**self.bits - 1
+        return tf.cast(clip_value[0], tf.float64) / (n * level_stretch(n))
+
+    def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
+        """A clipping value that quantizes what was measured with the least squared error.
+
+        Args:
+            statistics: Of the tensor that enters the quantizer. What is negative in it becomes
+                zero whatever the clipping value; `kernel_gain` has no variable to go to.
+
+        Returns:
+            `{'clip_value': [1]}`.
+        """
+        n = 2**self.bits - 1
+        _, width = fit_levels(np.maximum(statistics.samples, 0), n)
+        return {'clip_value': np.array([n * width], np.float32)}

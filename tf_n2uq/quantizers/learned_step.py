@@ -1,0 +1,179 @@
+"""What quantizers with a learned step have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.ops.lsq import SMALLEST_STEP, lsq, lsq_levels
+from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.stretch import level_stretch
+
+
+class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
+    """Rounds to 2**bits multiples of a learned step.
+
+    The function and its gradient are `tf_n2uq.ops.lsq`. The variable `step_size` [1], float32 and
+    trainable, starts as for a tensor whose mean magnitude is 1.
+    """
+
+    def __init__(self, bits: int) -> None:
+        """Makes a quantizer.
+
+        Args:
+            bits: Of the tensor, 2..8.
+
+        Raises:
+            TypeError: `bits` is not an integer.
+            ValueError: `bits` is not in 2..8.
+        """
+        self.bits = check_bits(bits)
+
+    @abc.abstractmethod
+    def lowest(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """Returns the lowest level, a whole number <= 0 as a float `[]` or `[1]`."""
+
+    @abc.abstractmethod
+    def start_lowest(self) -> int:
+        """Returns the lowest level before calibration."""
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
+        """Adds the variable `<name>_step_size` to a layer.
+
+        Args:
+            tensor_shape: Ignored: one step serves the whole tensor.
+            name: Of the tensor.
+            layer: The layer that owns the variable.
+
+        Returns:
+            `{'step_size': variable [1]}`.
+        """
+        del tensor_shape
+        start = start_step(np.ones([1]), self.highest(self.start_lowest()))
+        return {'step_size': add_parameter(layer, f'{name}_step_size', (1,), start)}
+
+    def highest(self, lowest: Any) -> Any:
+        """Returns the highest level, of the dtype of the lowest."""
+        return lowest + (2**self.bits - 1)
+
+    def __call__(
+        self,
+        inputs: tf.Tensor,
+        training: Any,
+        weights: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> tf.Tensor:
+        """Quantizes a tensor.
+
+        Args:
+            inputs: Any shape, floating point dtype.
+            training: Ignored: the function is the same in training and inference.
+            weights: What `build` returned.
+            **kwargs: Ignored.
+
+        Returns:
+            Shape and dtype of `inputs`.
+
+        Raises:
+            TypeError: `inputs` is not of a floating point dtype.
+            ValueError: An entry of `weights` is missing.
+        """
+        del training, kwargs
+        return lsq(inputs, *self._parameters(weights))
+
+    def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
+        """The integer levels of a tensor: `__call__` gives levels·`step`.
+
+        Args:
+            inputs: Any shape, floating point dtype.
+            weights: What `build` returned.
+
+        Returns:
+            int32, shape of `inputs`.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        return lsq_levels(inputs, *self._parameters(weights))
+
+    def integers(
+        self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a kernel as `integers · unit`, for export.
+
+        Args:
+            kernel: float32.
+            weights: What `build` returned.
+
+        Returns:
+            int32 of the kernel's shape, and one float32 unit that broadcasts against it.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        unit, lowest, highest = self._parameters(weights)
+        kernel = tf.convert_to_tensor(kernel)
+        shaped = tf.reshape(unit, [1] * kernel.shape.rank)
+        return lsq_levels(kernel, unit, lowest, highest), shaped
+
+    @property
+    def bias_units(self) -> int:
+        """How many units of the kernel a bias is a whole number of in an integer file."""
+        return 1
+
+    def step(self, weights: Mapping[str, Any]) -> float:
+        """What one level is worth.
+
+        Args:
+            weights: What `build` returned, with values (not inside a `tf.function`).
+
+        Returns:
+            The step, in units of the output, > 0.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        return float(self._parameters(weights)[0])
+
+    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
+
+        Args:
+            weights: What `build` returned.
+
+        Returns:
+            float64 `[]`.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
+        """
+        step = tf.cast(self._parameters(weights)[0], tf.float64)
+        return step / level_stretch(2**self.bits - 1)
+
+    def _parameters(self, weights: Mapping[str, Any] | None) -> tuple[Any, Any, Any]:
+        """The step `[]`, as far as it is usable, and the lowest and the highest level."""
+        (step,) = self._entries(weights, 'step_size')
+        assert weights is not None
+        lowest = self.lowest(weights)
+        usable = tf.maximum(tf.reshape(tf.convert_to_tensor(step), []), SMALLEST_STEP)
+        return usable, lowest, self.highest(lowest)
+
+
+def start_step(samples: np.ndarray, highest: int) -> float:
+    """The paper's start value: 2·mean|x|/√Q_P.
+
+    Args:
+        samples: Values of the tensor, any shape.
+        highest: Q_P, the highest level.
+
+    Returns:
+        The step, > 0.
+    """
+    mean = float(np.mean(np.abs(samples), dtype=np.float64))
+    return max(2 * mean / highest**0.5, SMALLEST_STEP)
