@@ -185,4 +185,5 @@ def test_the_file_is_one_integer_partition_that_computes_what_keras_does(pattern
     # Products and averages may be ties, which Keras and the file round to different sides.
     assert compared.xnnpack.mean_difference <= 0.5
     for each in compared.quantizers:
-        assert each.xnnpack.differing <= 0.02 * each.values, each
+        # One tie in front of a quantizer is one level behind it.
+        assert each.xnnpack.differing <= max(2, 0.02 * each.values), each

@@ -155,3 +155,19 @@ def test_no_other_operator_ends_a_ramp():
     content = convert(lambda x: fake_quant(fake_quant(x, 0.02) * 0.5, 0.01), [1, 4, 4, 3])
     graph = flatbuffer.main_graph(flatbuffer.read(content))
     assert not any(ramp_levels(graph, operator) for operator in graph.operators)
+
+
+def test_levels_that_fall_far_below_zero_start_at_a_base_beyond_int8():
+    falling = np.r_[np.linspace(-12, -1, 128), np.linspace(-1, -127, 128)].round().astype(int)
+    table = np.stack([falling, np.linspace(-30, -10, 256).round().astype(int)], -1)
+    plan = plan_comparators(table[:, None, None], 127)
+    assert plan.base is not None
+    assert plan.base.min() < -128
+    check_every_input(table[:, None, None], 0.05, 3, 127)
+
+
+def test_a_base_that_no_int8_tensor_holds_is_refused():
+    high = np.where(np.arange(256) % 2, 127, 100)
+    low = np.where(np.arange(256) < 200, np.linspace(0, -128, 256).round(), -1).astype(int)
+    with pytest.raises(ValueError, match='int8'):
+        plan_comparators(np.stack([high, low], -1)[:, None, None], 127)

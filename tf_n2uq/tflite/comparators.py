@@ -41,7 +41,7 @@ class ComparatorPlan:
             where all channels have the same threshold. 127: never on.
         falling: The same for comparators `q < threshold`. -128: never on.
         ramps: Runs of more thresholds; what they have per channel is of `channel_shape` or [1].
-        base: int8 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
+        base: int32 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
         lowest: The lowest level, at most 0.
         stretch: What one level counts for in int8.
     """
@@ -135,10 +135,26 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
             dataclasses.replace(ramp, start=shaped(ramp.start), width=shaped(ramp.width))
             for ramp in chosen.ramps
         ),
-        base=shaped(chosen.base.astype(np.int8)) if chosen.base.any() else None,
+        base=shaped(_checked_base(chosen.base)) if chosen.base.any() else None,
         lowest=lowest,
         stretch=min(SPAN // max(1, span), most_stretch),
     )
+
+
+def base_zero_point(base: np.ndarray) -> int | None:
+    """Returns the zero point nearest to 0 with which int8 holds all bases; None if none does."""
+    least = max(LOWEST, LOWEST - int(base.min()))
+    most = min(HIGHEST, HIGHEST - int(base.max()))
+    return min(max(least, 0), most) if least <= most else None
+
+
+def _checked_base(base: np.ndarray) -> np.ndarray:
+    if base_zero_point(base) is None:
+        raise ValueError(
+            f'`table` must start at levels that one int8 tensor holds, got {base.min()} to '
+            f'{base.max()}. Use activations of at most 6 bits.'
+        )
+    return base.astype(np.int32)
 
 
 def _cheapest_sum(table: np.ndarray, channel_shape: tuple[int, ...]) -> '_Sum':

@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
+from tf_n2uq.tflite.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan, base_zero_point
 from tf_n2uq.tflite.ramps import Ramp
 
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
@@ -75,7 +75,9 @@ class Lowering:
             level = term if level is None else self._sum(level, term, _NONE, last)
         if base is not None:
             assert level is not None
-            constant = self._constant(f'{self._name}/base', base, self._input_scale, 0)
+            zero = base_zero_point(base)
+            assert zero is not None
+            constant = self._constant(f'{self._name}/base', base + zero, self._input_scale, zero)
             self._sum(level, constant, self._idle(base, plan.zero_point), last=True)
         return self._run
 
