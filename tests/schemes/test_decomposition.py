@@ -53,6 +53,13 @@ def test_the_parts_compute_the_same(layer, inputs):
     assert type(layer) not in kinds[inputs + 1 :] or inputs > 1 or 'AveragePooling2D' in str(kinds)
 
 
+def test_an_average_whose_windows_all_hang_over_is_decomposed_too():
+    layer = _layers.AveragePooling2D(3, 1, padding='same')
+    expected, got, kinds = decomposed(layer, (1, 1, 5))
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+    assert tf_n2uq.layers.BorderScale in kinds
+
+
 def test_gelu_is_within_two_hundredths():
     expected, got, _ = decomposed(_layers.Activation('gelu'), (40, 40, 3))
     assert 1e-3 < np.max(np.abs(got - expected)) < 0.021

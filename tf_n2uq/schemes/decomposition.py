@@ -161,7 +161,9 @@ _GATED: dict[str, _Recipe] = {
 
 
 def _hangs_over(step: Step) -> bool:
-    return step.layer.padding == 'same' and any(np.ptp(factors) for factors in _borders(step)[1])
+    return step.layer.padding == 'same' and any(
+        (factors != 1).any() for factors in _borders(step)[1]
+    )
 
 
 def _average_with_border(add: _Parts, step: Step) -> Ref:
