@@ -50,7 +50,8 @@ def decomposed(layer, *shapes):
 def test_the_parts_compute_the_same(layer, inputs):
     expected, got, kinds = decomposed(layer, *[(7, 8, 5)] * inputs)
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
-    assert type(layer) not in kinds[inputs + 1 :] or inputs > 1 or 'AveragePooling2D' in str(kinds)
+    # More layers than the inputs and the one: it has been taken apart.
+    assert len(kinds) > inputs + 1
 
 
 def test_an_average_whose_windows_all_hang_over_is_decomposed_too():

@@ -11,13 +11,11 @@ import tf_keras as keras
 from tf_n2uq.ops.dorefa import dorefa, dorefa_elementwise, dorefa_factor, dorefa_integers
 from tf_n2uq.ops.rescaling import check_rescale
 from tf_n2uq.ops.unit_levels import quantize_unit, unit_levels
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
-from tf_n2uq.quantizers.bits import check_bits
-from tf_n2uq.quantizers.channel_axis import check_channel_axis
+from tf_n2uq.quantizers.kernel import KernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class DoReFaQuantizer(ConfiguredQuantizer):
+class DoReFaQuantizer(KernelQuantizer):
     """Kernels, normalized by tanh and their maximum to −1..1, in 2**bits equally spaced levels.
 
     The function and its gradient are `tf_n2uq.ops.dorefa`; with `centered_asymmetric` levels, which
@@ -56,21 +54,15 @@ class DoReFaQuantizer(ConfiguredQuantizer):
             ValueError: `bits` is not in 2..8, there are no such levels or rescaling, or a tensor in
                 0..1 was to be rescaled.
         """
-        self.bits = check_bits(bits)
+        super().__init__(bits, channel_axis)
         self._scheme = unit_levels(levels)
         self.level_scheme = levels
         self.rescale = check_rescale(rescale)
-        self.channel_axis = check_channel_axis(channel_axis)
         if rescale is not None and not self._scheme.signed:
             raise ValueError(
                 f'rescale: expected None with levels={levels!r}, which are for tensors in 0..1, '
                 f"got {rescale!r}; use levels='centered_symmetric' for a kernel."
             )
-
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
-        """Returns an empty dictionary: there is nothing to learn beside the kernel."""
-        del tensor_shape, name, layer
-        return {}
 
     def __call__(
         self,
@@ -127,15 +119,9 @@ class DoReFaQuantizer(ConfiguredQuantizer):
         return dorefa_factor(kernel, *self._arguments())
 
     @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file.
-
-        Two for odd integers of 4 bits, which are no INT4 but are stored as such, halved; depthwise
-        kernels are not.
-        """
-        odd = self.level_scheme != 'modified'
-        depthwise = not isinstance(self.channel_axis, int)
-        return 2 if self.bits == 4 and odd and not depthwise else 1
+    def has_odd_integers(self) -> bool:
+        """Whether the kernel's integers are the odd ones: of `modified` levels they are not."""
+        return self.level_scheme != 'modified'
 
     def integers(
         self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.pact import pact
-from tf_n2uq.quantizers.base import add_parameter
 from tf_n2uq.quantizers.clipping import ClippingQuantizer
 
 
@@ -25,45 +23,9 @@ class DoReFaInputQuantizer(ClippingQuantizer):
     Bitwidth Gradients", 2016, section 2.4.
     """
 
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
-        """Adds the variable `<name>_clip_value` to a layer.
+    start_clip_value, learns_clip_value = 1.0, False
 
-        Args:
-            tensor_shape: Ignored: one clipping value serves the whole tensor.
-            name: Of the tensor.
-            layer: The layer that owns the variable.
-
-        Returns:
-            `{'clip_value': variable [1]}`.
-        """
-        del tensor_shape
-        variable = add_parameter(layer, f'{name}_clip_value', (1,), 1.0, trainable=False)
-        return {'clip_value': variable}
-
-    def __call__(
-        self,
-        inputs: tf.Tensor,
-        training: Any,
-        weights: Mapping[str, Any],
-        **kwargs: Any,
-    ) -> tf.Tensor:
-        """Quantizes a tensor.
-
-        Args:
-            inputs: Any shape, floating point dtype.
-            training: Ignored: the function is the same in training and inference.
-            weights: What `build` returned.
-            **kwargs: Ignored.
-
-        Returns:
-            Shape and dtype of `inputs`.
-
-        Raises:
-            TypeError: `inputs` is not of a floating point dtype.
-            ValueError: An entry of `weights` is missing.
-        """
-        del training, kwargs
-        (clip_value,) = self._entries(weights, 'clip_value')
+    def _clipped(self, inputs: tf.Tensor, clip_value: tf.Variable) -> tf.Tensor:
         return pact(inputs, tf.stop_gradient(clip_value), self.bits, 'paper')
 
     def get_config(self) -> dict[str, Any]:

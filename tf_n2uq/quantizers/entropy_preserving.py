@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.n2uq import entropy_preserving, kernel_integers
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
-from tf_n2uq.quantizers.bits import check_bits
-from tf_n2uq.quantizers.channel_axis import check_channel_axis
+from tf_n2uq.quantizers.kernel import KernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class EntropyPreservingQuantizer(ConfiguredQuantizer):
+class EntropyPreservingQuantizer(KernelQuantizer):
     """Kernels in 2**bits equally spaced levels, scaled so that all levels are about as likely.
 
     The function and its gradient are `tf_n2uq.ops.entropy_preserving`. It has no variables.
 
     Source: Liu et al., "Nonuniform-to-Uniform Quantization", CVPR 2022, section 3.3.
     """
-
-    def __init__(self, bits: int, channel_axis: int | Sequence[int] = -1) -> None:
-        """Makes a quantizer.
-
-        Args:
-            bits: Of the kernel, 2..8.
-            channel_axis: The kernel's axis of output channels; (-2, -1) for a depthwise kernel
-                `[h, w, c, m]`.
-
-        Raises:
-            TypeError: `bits` or an axis is not an integer.
-            ValueError: `bits` is not in 2..8.
-        """
-        self.bits = check_bits(bits)
-        self.channel_axis = check_channel_axis(channel_axis)
-
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
-        """Returns an empty dictionary: there is nothing to learn beside the kernel."""
-        del tensor_shape, name, layer
-        return {}
 
     def __call__(
         self,
@@ -67,19 +45,10 @@ class EntropyPreservingQuantizer(ConfiguredQuantizer):
         del training, weights, kwargs
         return entropy_preserving(inputs, self.bits, self.channel_axis)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {'bits': self.bits, 'channel_axis': self.channel_axis}
-
     @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file.
-
-        Two for odd integers of 4 bits, which are no INT4 but are stored as such, halved; depthwise
-        kernels are not.
-        """
-        depthwise = not isinstance(self.channel_axis, int)
-        return 2 if self.bits == 4 and not depthwise else 1
+    def has_odd_integers(self) -> bool:
+        """Whether the kernel's integers are the odd ones: they are."""
+        return True
 
     def integers(
         self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None

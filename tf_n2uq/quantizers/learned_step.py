@@ -122,11 +122,6 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         shaped = tf.reshape(unit, [1] * kernel.shape.rank)
         return lsq_levels(kernel, unit, lowest, highest), shaped
 
-    @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file."""
-        return 1
-
     def step(self, weights: Mapping[str, Any]) -> float:
         """What one level is worth.
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.pact import check_gradient, pact
-from tf_n2uq.quantizers.base import add_parameter
 from tf_n2uq.quantizers.clipping import ClippingQuantizer
-
-INITIAL_CLIP = 2.0
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -25,6 +21,8 @@ class PACTQuantizer(ClippingQuantizer):
     Source: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
     2018.
     """
+
+    start_clip_value, learns_clip_value = 2.0, True
 
     def __init__(self, bits: int, gradient: str = 'published_n2uq') -> None:
         """Makes a quantizer.
@@ -41,44 +39,7 @@ class PACTQuantizer(ClippingQuantizer):
         super().__init__(bits)
         self.gradient = check_gradient(gradient)
 
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
-        """Adds the variable `<name>_clip_value` to a layer.
-
-        Args:
-            tensor_shape: Ignored: one clipping value serves the whole tensor.
-            name: Of the tensor.
-            layer: The layer that owns the variable.
-
-        Returns:
-            `{'clip_value': variable [1]}`.
-        """
-        del tensor_shape
-        return {'clip_value': add_parameter(layer, f'{name}_clip_value', (1,), INITIAL_CLIP)}
-
-    def __call__(
-        self,
-        inputs: tf.Tensor,
-        training: Any,
-        weights: Mapping[str, Any],
-        **kwargs: Any,
-    ) -> tf.Tensor:
-        """Quantizes a tensor.
-
-        Args:
-            inputs: Any shape, floating point dtype.
-            training: Ignored: the function is the same in training and inference.
-            weights: What `build` returned.
-            **kwargs: Ignored.
-
-        Returns:
-            Shape and dtype of `inputs`.
-
-        Raises:
-            TypeError: `inputs` is not of a floating point dtype.
-            ValueError: An entry of `weights` is missing.
-        """
-        del training, kwargs
-        (clip_value,) = self._entries(weights, 'clip_value')
+    def _clipped(self, inputs: tf.Tensor, clip_value: tf.Variable) -> tf.Tensor:
         return pact(inputs, clip_value, self.bits, self.gradient)
 
     def get_config(self) -> dict[str, Any]:

@@ -9,13 +9,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.uniform import symmetric, symmetric_integers
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
-from tf_n2uq.quantizers.bits import check_bits
-from tf_n2uq.quantizers.channel_axis import check_channel_axis
+from tf_n2uq.quantizers.kernel import KernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class SymmetricQuantizer(ConfiguredQuantizer):
+class SymmetricQuantizer(KernelQuantizer):
     """Kernels rounded to multiples of max|w|/(2**(bits−1) − 1) per output channel.
 
     The function and its gradient are `tf_n2uq.ops.symmetric`; its grid is the one on which TFLite
@@ -34,13 +32,7 @@ class SymmetricQuantizer(ConfiguredQuantizer):
             TypeError: `bits` or an axis is not an integer.
             ValueError: `bits` is not in 2..8.
         """
-        self.bits = check_bits(bits)
-        self.channel_axis = check_channel_axis(channel_axis)
-
-    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
-        """Returns an empty dictionary: the scale is the kernel's own."""
-        del tensor_shape, name, layer
-        return {}
+        super().__init__(bits, channel_axis)
 
     def __call__(
         self,
@@ -65,15 +57,6 @@ class SymmetricQuantizer(ConfiguredQuantizer):
         """
         del training, weights, kwargs
         return symmetric(inputs, self.bits, self.channel_axis)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {'bits': self.bits, 'channel_axis': self.channel_axis}
-
-    @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file."""
-        return 1
 
     def integers(
         self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None

@@ -101,17 +101,19 @@ def _replace(graph: Graph, step: Step, build: _Recipe, assignment: Assignment) -
 
 
 def _chain(add: _Parts, step: Step) -> Ref:
-    result, *rest = step.inputs
-    for number, ref in enumerate(rest):
-        result = add(type(step.layer)(), str(number), result, ref)
-    return result
+    return _chained(add, type(step.layer), step.inputs)
 
 
 def _average(add: _Parts, step: Step) -> Ref:
-    result, *rest = step.inputs
+    total = _chained(add, _LAYERS.Add, step.inputs)
+    return add(_LAYERS.Rescaling(1 / len(step.inputs)), 'mean', total)
+
+
+def _chained(add: _Parts, layer: type[keras.layers.Layer], inputs: list[Ref]) -> Ref:
+    result, *rest = inputs
     for number, ref in enumerate(rest):
-        result = add(_LAYERS.Add(), str(number), result, ref)
-    return add(_LAYERS.Rescaling(1 / len(step.inputs)), 'mean', result)
+        result = add(layer(), str(number), result, ref)
+    return result
 
 
 def _off_ties(add: _Parts, step: Step) -> Ref:

@@ -9,12 +9,13 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.ops import check_rescale
+from tf_n2uq.ops.unit_levels import UNIT_LEVELS
 from tf_n2uq.quantizers import DoReFaQuantizer, PACTQuantizer
 from tf_n2uq.schemes.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.scheme import LowBitScheme
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
-_KERNEL_LEVELS = ('original', 'modified', 'centered_symmetric')
+_KERNEL_LEVELS = tuple(name for name, each in UNIT_LEVELS.items() if each.signed)
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')

@@ -9,7 +9,7 @@ from typing import Any
 from absl import logging
 
 from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.interpreter import xnnpack_delegation
+from tf_n2uq.tflite.interpreter import Delegation, xnnpack_delegation
 from tf_n2uq.tflite.undelegated import undelegated
 from tf_n2uq.tflite.verify import check_integer_only, integer_violations
 
@@ -29,7 +29,7 @@ def check_integer_file(file: Any, content: bytes, target: str) -> None:
         ValueError: It does not. The message names the operators.
     """
     check_integer_only(file)
-    delegation = xnnpack_delegation(content)
+    delegation = _delegation_of(content)
     # Without any partition, the interpreter on this machine has no XNNPACK at all.
     if target != 'xnnpack' or delegation.partitions == 0:
         return
@@ -43,22 +43,36 @@ def check_integer_file(file: Any, content: bytes, target: str) -> None:
         )
 
 
-def warn_of_float_file(file: Any, content: bytes) -> None:
+def warn_of_float_file(file: Any, content: bytes, target: str) -> None:
     """Logs a warning of what in a file is float, or interrupts XNNPACK.
 
     Args:
         file: The `ModelT`.
         content: Its bytes.
+        target: 'xnnpack' or 'micro'.
 
     Raises:
         ValueError: The file does not load.
     """
-    found = [*integer_violations(file), *interrupting(file, xnnpack_delegation(content).inside)]
+    found, delegation = integer_violations(file), _delegation_of(content)
+    if target == 'xnnpack':
+        found += interrupting(file, delegation.inside)
     if found:
         logging.warning(
             'The TFLite file is not integer-only, or not one XNNPACK partition, because of:\n  %s',
             '\n  '.join(found),
         )
+
+
+def _delegation_of(content: bytes) -> Delegation:
+    try:
+        return xnnpack_delegation(content)
+    except ValueError as error:
+        raise ValueError(
+            'model: the TFLite file that was made of it does not load in the interpreter. Look for '
+            'ranges and scales that are far larger or smaller than their neighbours (a layer that '
+            f'has not seen data, a training that diverged); calibrate and train again. {error}'
+        ) from error
 
 
 def interrupting(file: Any, inside: Collection[int]) -> list[str]:

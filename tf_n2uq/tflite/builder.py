@@ -8,7 +8,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tf_n2uq.tflite import flatbuffer
 
 # XNNPACK leaves a longer CONCATENATION to others.
-_MOST_CONCATENATED = 4
+MOST_CONCATENATED = 5
 
 
 class Builder:
@@ -76,9 +76,9 @@ class Builder:
         """Concatenates along the last axis."""
         if len(sources) == 1:
             return sources[0]
-        if len(sources) > _MOST_CONCATENATED:
-            groups = range(0, len(sources), _MOST_CONCATENATED)
-            parts = [self.concatenate(run, sources[g : g + _MOST_CONCATENATED]) for g in groups]
+        if len(sources) > MOST_CONCATENATED:
+            groups = range(0, len(sources), MOST_CONCATENATED)
+            parts = [self.concatenate(run, sources[g : g + MOST_CONCATENATED]) for g in groups]
             return self.concatenate(run, parts)
         *rest, _ = flatbuffer.shape_of(self.graph.tensors[sources[0]])
         depth = sum(flatbuffer.shape_of(self.graph.tensors[source])[-1] for source in sources)

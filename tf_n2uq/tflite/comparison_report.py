@@ -115,13 +115,11 @@ class Comparison:
 
     @property
     def first_xnnpack(self) -> QuantizerComparison | None:
-        """The first quantizer in order of execution that differs where XNNPACK computes."""
-        return next((each for each in self.quantizers if each.xnnpack.differing), None)
+        """The first quantizer in order of execution that differs where XNNPACK computes.
 
-    @property
-    def first_reference(self) -> QuantizerComparison | None:
-        """The same where the portable kernels compute; None if all levels agree."""
-        return next((each for each in self.quantizers if each.reference.differing), None)
+        None if all levels agree.
+        """
+        return next((each for each in self.quantizers if each.xnnpack.differing), None)
 
     def __str__(self) -> str:
         return '\n'.join([*_table(self.quantizers), '', *_summary(self)])

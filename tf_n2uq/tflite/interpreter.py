@@ -2,15 +2,12 @@
 
 import dataclasses
 import json
-import os
-import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 
 from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.isolation import run_isolated
 
 # Loading the interpreter takes a second; preparing even a large network takes few.
 _TIMEOUT_SECONDS = 120
@@ -120,28 +117,8 @@ def xnnpack_delegation(content: bytes) -> Delegation:
         ValueError: `content` is not a TFLite file that the interpreter can prepare.
     """
     flatbuffer.read(content)
-    script = pathlib.Path(__file__).with_name('_delegation.py')
-    try:
-        run = subprocess.run(
-            [sys.executable, str(script)],
-            input=bytes(content),
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ValueError(
-            '`content` must be a TFLite file that the interpreter can prepare; it took over '
-            f'{_TIMEOUT_SECONDS} s.'
-        ) from error
-    if run.returncode != 0:
-        said = run.stderr.decode(errors='replace').strip().splitlines()[-1:]
-        raise ValueError(
-            '`content` must be a TFLite file that the interpreter can prepare; its process ended '
-            f'with {run.returncode}: {"".join(said) or "no message"}'
-        )
-    counts = json.loads(run.stdout.splitlines()[-1])
+    line = run_isolated('_delegation.py', content, 'the interpreter', _TIMEOUT_SECONDS)
+    counts = json.loads(line)
     return Delegation(counts['partitions'], tuple(counts['inside']), counts['operators'])
 
 

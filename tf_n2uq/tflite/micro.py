@@ -1,13 +1,10 @@
 """Files for TensorFlow Lite Micro, the interpreter for microcontrollers."""
 
 import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
 from typing import Any
 
 from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.isolation import run_isolated
 from tf_n2uq.tflite.packing import pack_int4
 
 # Operator -> a version of it that takes INT4 kernels. FULLY_CONNECTED is not among them: with a
@@ -16,8 +13,6 @@ from tf_n2uq.tflite.packing import pack_int4
 _VERSIONS = {'CONV_2D': 7, 'DEPTHWISE_CONV_2D': 6}
 # Trying two dozen arenas takes some ten seconds for a network of 1500 operators.
 _TIMEOUT_SECONDS = 300
-# How many lines of what the interpreter said an error repeats.
-_MOST_SAID = 3
 
 
 def pack_for_micro(model: Any) -> Any:
@@ -62,32 +57,4 @@ def micro_arena(content: bytes) -> int:
             "TensorFlow Lite Micro's interpreter is needed: `pip install tflite-micro`, which "
             'there is for Linux on x86-64.'
         )
-    return int(_run_arena_script(bytes(content)).splitlines()[-1])
-
-
-def _run_arena_script(content: bytes) -> bytes:
-    """What `_arena.py` prints for a file, from a process of its own.
-
-    The interpreter complains of every arena that is too small, and a forged file may end it.
-    """
-    try:
-        run = subprocess.run(
-            [sys.executable, str(pathlib.Path(__file__).with_name('_arena.py'))],
-            input=content,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ValueError(
-            '`content` must be a TFLite file that TensorFlow Lite Micro can prepare; trying took '
-            f'over {_TIMEOUT_SECONDS} s.'
-        ) from error
-    if run.returncode != 0:
-        said = [line for line in run.stderr.decode(errors='replace').splitlines() if line.strip()]
-        raise ValueError(
-            '`content` must be a TFLite file that TensorFlow Lite Micro can prepare; its process '
-            f'ended with {run.returncode}: {" ".join(said[:_MOST_SAID]) or "no message"}'
-        )
-    return run.stdout
+    return int(run_isolated('_arena.py', content, 'TensorFlow Lite Micro', _TIMEOUT_SECONDS))

@@ -9,12 +9,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.layers import ChannelMean, QuantizedKernel
+from tf_n2uq.tflite.builder import MOST_CONCATENATED
 from tf_n2uq.tflite.kernels import IntegerKernel
 from tf_n2uq.tflite.transposed import run_transposed
 
 _LAYERS = keras.layers
-# XNNPACK concatenates so many tensors at a time.
-_MOST_PARTS = 5
 _ALONG_ONE_AXIS = (_LAYERS.Conv1D, _LAYERS.DepthwiseConv1D, _LAYERS.AveragePooling1D)
 
 
@@ -133,7 +132,7 @@ def depthwise(
 
 def concatenate(parts: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
     """Joins tensors along an axis, a few at a time."""
-    while len(parts) > _MOST_PARTS:
-        starts = range(0, len(parts), _MOST_PARTS)
-        parts = [concatenate(parts[start : start + _MOST_PARTS], axis) for start in starts]
+    while len(parts) > MOST_CONCATENATED:
+        starts = range(0, len(parts), MOST_CONCATENATED)
+        parts = [concatenate(parts[start : start + MOST_CONCATENATED], axis) for start in starts]
     return tf.concat(parts, axis) if len(parts) > 1 else parts[0]

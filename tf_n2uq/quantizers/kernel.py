@@ -1,0 +1,55 @@
+"""What quantizers of kernels that learn nothing beside the kernel have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tf_keras as keras
+
+from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.channel_axis import check_channel_axis
+
+
+class KernelQuantizer(ConfiguredQuantizer):
+    """A quantizer of a kernel, which is all that it computes with: it has no variables."""
+
+    def __init__(self, bits: int, channel_axis: int | Sequence[int] = -1) -> None:
+        """Makes a quantizer.
+
+        Args:
+            bits: Of the kernel, 2..8.
+            channel_axis: The kernel's axis of output channels; (-2, -1) for a depthwise kernel
+                `[h, w, c, m]`.
+
+        Raises:
+            TypeError: `bits` or an axis is not an integer.
+            ValueError: `bits` is not in 2..8.
+        """
+        self.bits = check_bits(bits)
+        self.channel_axis = check_channel_axis(channel_axis)
+
+    def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
+        """Returns an empty dictionary: there is nothing to learn beside the kernel."""
+        del tensor_shape, name, layer
+        return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {'bits': self.bits, 'channel_axis': self.channel_axis}
+
+    @property
+    def has_odd_integers(self) -> bool:
+        """Whether the kernel's integers are the odd ones, so that 0 is none of them."""
+        return False
+
+    @property
+    def bias_units(self) -> int:
+        """How many units of the kernel a bias is a whole number of in an integer file.
+
+        Two for odd integers of 4 bits, which are no INT4 but are stored as such, halved; depthwise
+        kernels are not.
+        """
+        depthwise = not isinstance(self.channel_axis, int)
+        return 2 if self.bits == 4 and self.has_odd_integers and not depthwise else 1
