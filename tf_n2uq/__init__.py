@@ -2,6 +2,8 @@
 
 from tf_n2uq import checkpoints, data, layers, models, ops, quantizers, tflite, training
 from tf_n2uq.schemes import (
+    AdaBitsScheme,
+    AdaptiveQuantizeConfig,
     DoReFaQuantizeConfig,
     DoReFaScheme,
     LSQQuantizeConfig,
@@ -13,14 +15,22 @@ from tf_n2uq.schemes import (
     PACTScheme,
     SATQuantizeConfig,
     SATScheme,
+    active_bits,
+    add_bits,
     annotate,
+    bit_widths,
     calibrate,
+    extract,
+    recalibrate_batch_norm,
+    set_bits,
     summary,
 )
 
 __version__ = '0.1.0'
 
 __all__ = [
+    'AdaBitsScheme',
+    'AdaptiveQuantizeConfig',
     'DoReFaQuantizeConfig',
     'DoReFaScheme',
     'LSQQuantizeConfig',
@@ -32,14 +42,20 @@ __all__ = [
     'PACTScheme',
     'SATQuantizeConfig',
     'SATScheme',
+    'active_bits',
+    'add_bits',
     'annotate',
+    'bit_widths',
     'calibrate',
     'checkpoints',
     'data',
+    'extract',
     'layers',
     'models',
     'ops',
     'quantizers',
+    'recalibrate_batch_norm',
+    'set_bits',
     'summary',
     'tflite',
     'training',

@@ -9,6 +9,7 @@ from tf_n2uq.layers.layer_normalization import ChannelMean, InverseDeviation
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel
 from tf_n2uq.layers.rprelu import RPReLU
+from tf_n2uq.layers.switchable_batch_normalization import SwitchableBatchNormalization
 
 __all__ = [
     'BorderScale',
@@ -21,6 +22,7 @@ __all__ = [
     'Quantize',
     'QuantizedKernel',
     'RPReLU',
+    'SwitchableBatchNormalization',
     'is_channel_line',
     'line_of',
 ]

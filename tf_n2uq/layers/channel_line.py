@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers.channel_affine import ChannelAffine
 from tf_n2uq.layers.channel_scale import ChannelScale
+from tf_n2uq.layers.switchable_batch_normalization import SwitchableBatchNormalization
 
 _LINES = (
     keras.layers.BatchNormalization,
@@ -14,6 +15,7 @@ _LINES = (
     keras.layers.Normalization,
     ChannelAffine,
     ChannelScale,
+    SwitchableBatchNormalization,
 )
 
 

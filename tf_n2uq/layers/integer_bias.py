@@ -131,8 +131,9 @@ def quantizer_in_front(layer: keras.layers.Layer) -> Quantize | None:
     """
     while (parent := _only(_parents_of(layer))) is not None:
         if isinstance(parent, Quantize):
-            return parent
-        if parent.weights:
+            if not parent.quantizer.is_identity:
+                return parent
+        elif parent.weights:
             return None
         layer = parent
     return None

@@ -1,6 +1,7 @@
 """TFMOT quantizers: variables and configs around `tf_n2uq.ops`."""
 
-from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.quantizers.adaptive import AdaptiveQuantizer
+from tf_n2uq.quantizers.bits import check_bit_widths, check_bits
 from tf_n2uq.quantizers.dorefa import DoReFaQuantizer
 from tf_n2uq.quantizers.dorefa_input import DoReFaInputQuantizer
 from tf_n2uq.quantizers.entropy_preserving import EntropyPreservingQuantizer
@@ -13,6 +14,7 @@ from tf_n2uq.quantizers.range import RangeQuantizer, is_trained
 from tf_n2uq.quantizers.symmetric import SymmetricQuantizer
 
 __all__ = [
+    'AdaptiveQuantizer',
     'DoReFaInputQuantizer',
     'DoReFaQuantizer',
     'EntropyPreservingQuantizer',
@@ -23,6 +25,7 @@ __all__ = [
     'PACTQuantizer',
     'RangeQuantizer',
     'SymmetricQuantizer',
+    'check_bit_widths',
     'check_bits',
     'is_trained',
 ]

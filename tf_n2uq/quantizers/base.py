@@ -20,6 +20,16 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """
         return True
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether tensors pass unchanged, because what is in front has quantized them already."""
+        return False
+
+    @property
+    def bias_units(self) -> int:
+        """How many units of the kernel a bias is a whole number of in an integer file."""
+        return 1
+
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
         """What the last dense layer's kernel and bias are divided by at inference.
 
@@ -36,7 +46,7 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return type(other) is type(self) and other.get_config() == self.get_config()
 
     def __hash__(self) -> int:
-        return hash((type(self), tuple(sorted(self.get_config().items()))))
+        return hash((type(self), repr(sorted(self.get_config().items()))))
 
     def __repr__(self) -> str:
         arguments = ', '.join(f'{k}={v!r}' for k, v in self.get_config().items())

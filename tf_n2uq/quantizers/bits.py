@@ -1,8 +1,10 @@
-"""The one check of a number of bits."""
+"""The one check of a number of bits, and of several."""
 
 from __future__ import annotations
 
+import itertools
 import operator
+from collections.abc import Iterable
 
 FEWEST_BITS = 2
 MOST_BITS = 8
@@ -34,3 +36,31 @@ def check_bits(bits: int, name: str = 'bits') -> int:
     if not FEWEST_BITS <= number <= MOST_BITS:
         raise ValueError(f'{expected}, got {number}; choose a bit-width in that range.')
     return number
+
+
+def check_bit_widths(bits: Iterable[int], name: str = 'bits') -> tuple[int, ...]:
+    """Returns the bit-widths of an adaptive network, or says what is wrong with them.
+
+    Args:
+        bits: What a user gave; any iterable of integers.
+        name: What the user knows it as, for the error.
+
+    Returns:
+        `bits`.
+
+    Raises:
+        TypeError: `bits` is not an iterable of integers.
+        ValueError: A bit-width is not in 2..8, they do not descend, or there are none.
+    """
+    if isinstance(bits, (str, bytes)) or not isinstance(bits, Iterable):
+        raise TypeError(f'{name}: expected bit-widths such as (8, 6, 5, 4), got {bits!r}.')
+    widths = tuple(check_bits(value, f'{name}[{index}]') for index, value in enumerate(bits))
+    if not widths:
+        raise ValueError(f'{name}: expected at least one bit-width, got none.')
+    if any(higher <= lower for higher, lower in itertools.pairwise(widths)):
+        ordered = tuple(sorted(set(widths), reverse=True))
+        raise ValueError(
+            f'{name}: expected each bit-width once, from the highest to the lowest, got {widths}; '
+            f'give {ordered}.'
+        )
+    return widths

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers.statistics import TensorStatistics
+from tf_n2uq.schemes.adaptive import absorb, bit_widths, extract
 from tf_n2uq.schemes.bias_correction import correct_bias, kernel_gain
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.schemes.graph import Graph, Ref, copy_layer
@@ -31,6 +32,9 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
     gets the smallest and largest value. Then the mean that quantization moves each output channel
     by is taken out of the moving mean or the bias behind the layer.
 
+    In an adaptive model all that is done for each bit-width by itself; a bias that they share stays
+    as it is.
+
     Source of the last step: "Data-Free Quantization Through Weight Equalization and Bias
     Correction" (ICCV 2019), section 4.2.
 
@@ -47,6 +51,15 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
             or holds NaN or infinite values.
     """
     check_quantized_model(model)
+    for bits in bit_widths(model):
+        single = extract(model, bits)
+        calibrate(single, dataset, verbose, seed)
+        absorb(model, single, bits)
+    if not bit_widths(model):
+        _calibrate(model, dataset, verbose, seed)
+
+
+def _calibrate(model: keras.Model, dataset: Any, verbose: int, seed: int) -> None:
     for layer in model.layers:
         if isinstance(layer, QuantizedKernel):
             start_quantizers(layer)
@@ -91,7 +104,7 @@ def collect_statistics(
     collected: dict[str, TensorStatistics] = {}
     generator = np.random.default_rng(seed)
     batches = list_batches(network, dataset)
-    progress = keras.utils.Progbar(_length(dataset), unit_name='batch', verbose=verbose)
+    progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
     for number, inputs in enumerate(batches):
         results = measure(inputs, tf.constant([seed, number], tf.int32))
         for name, (low, high, rows) in zip(names, results, strict=True):
@@ -146,7 +159,8 @@ def _as_iterable(dataset: Any) -> Iterable[Any]:
     return dataset
 
 
-def _length(dataset: Any) -> int | None:
+def dataset_length(dataset: Any) -> int | None:
+    """Returns how many batches a dataset has; None if it does not say."""
     if not isinstance(dataset, tf.data.Dataset):
         return None
     length = int(dataset.cardinality())

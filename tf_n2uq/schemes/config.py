@@ -81,7 +81,7 @@ class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
         return type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
-        return hash((type(self), tuple(sorted(self.get_config().items()))))
+        return hash((type(self), repr(sorted(self.get_config().items()))))
 
     def __repr__(self) -> str:
         arguments = ', '.join(f'{name}={value!r}' for name, value in self.get_config().items())

@@ -65,9 +65,20 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if requested.get(name) is not None and name not in assignment.configs
         }
         quantize_graph(graph, assignment, self._scheme.tensor_bits)
-        rewritten = graph.to_model()
-        start_kernels(rewritten)
-        return rewritten, left
+        return self.finish(graph), left
+
+    def finish(self, graph: Graph) -> keras.Model:
+        """Makes the model of a graph whose quantizers are in place.
+
+        Args:
+            graph: the rewritten graph.
+
+        Returns:
+            The model, with kernels' quantizers at their start values.
+        """
+        model = graph.to_model()
+        start_kernels(model)
+        return model
 
 
 def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None) -> None:

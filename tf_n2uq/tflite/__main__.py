@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tf_n2uq.schemes.adaptive import set_bits
 from tf_n2uq.schemes.loading import load_model
 from tf_n2uq.tflite.comparison import compare
 from tf_n2uq.tflite.convert import convert
@@ -24,6 +25,7 @@ from tf_n2uq.tflite.latency import benchmark
 _TYPES = {'float32': tf.float32, 'int8': tf.int8, 'uint8': tf.uint8}
 _KERAS_FILE = 'model that tf_keras saved: .keras, .h5, or the folder of a SavedModel'
 _IMAGES_FILE = '.npy or .npz file with an array [images, …] as the model takes them'
+_BITS = 'bit-width of the file, for a model that runs at several'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument('file', type=Path, help='TFLite file that was made of it')
     command.add_argument('images', type=Path, help=_IMAGES_FILE)
     command.add_argument('--threads', type=int, default=2, help='threads to run the file with')
+    command.add_argument('--bits', type=int, help=_BITS)
     command.set_defaults(run=_compare)
 
     command = commands.add_parser('benchmark', help='time a TFLite file on this machine')
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument('model', help=_KERAS_FILE)
     command.add_argument('--out', type=Path, required=True, help='TFLite file to write')
     command.add_argument('--force', action='store_true', help='replace a file that is there')
+    command.add_argument('--bits', type=int, help=_BITS)
     command.add_argument(
         '--images', type=Path, help=f'{_IMAGES_FILE}, for tensors without a trained range'
     )
@@ -93,6 +97,8 @@ def _inspect(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     content, images = options.file.read_bytes(), _read_images(options.images)
     model = load_model(options.model, 'model')
+    if options.bits is not None:
+        set_bits(model, options.bits)
     print(compare(model, content, images, num_threads=options.threads))
 
 
@@ -104,6 +110,7 @@ def _convert(options: argparse.Namespace) -> None:
     _check_free(options.out, options.force)
     content = convert(
         load_model(options.model, 'model'),
+        bits=options.bits,
         representative_dataset=None if options.images is None else _read_images(options.images),
         inference_input_type=_TYPES[options.input],
         inference_output_type=_TYPES[options.output],

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.schemes.adaptive import active_bits, bit_widths, extract
 from tf_n2uq.schemes.calibration import list_batches
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.schemes.graph import Graph
@@ -39,7 +40,7 @@ def compare(
     slow: some images of a large network take minutes.
 
     Args:
-        model: the quantized model.
+        model: the quantized model; an adaptive one is compared at its active bit-width.
         content: the bytes of the file that `convert` made of it; one input, one output.
         dataset: batches as for `tf_n2uq.calibrate`; labels are not read.
         num_threads: threads to run the file with.
@@ -53,6 +54,8 @@ def compare(
             this model; or `dataset` is empty or has a wrong shape.
     """
     check_quantized_model(model)
+    if bit_widths(model):
+        model = extract(model, active_bits(model))
     file = flatbuffer.read(content)
     _check_ends(model, file)
     graph = Graph.from_model(model)

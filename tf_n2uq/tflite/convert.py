@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.schemes.adaptive import bit_widths, extract
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.tflite import flatbuffer
 from tf_n2uq.tflite.acceptance import check_integer_file, warn_of_float_file
@@ -59,6 +60,7 @@ _LOWERINGS: dict[str, Callable[[Any, Sequence[ComparatorPlan]], None]] = {
 def convert(
     model: keras.Model,
     *,
+    bits: int | None = None,
     representative_dataset: Any | None = None,
     inference_input_type: tf.DType = tf.float32,
     inference_output_type: tf.DType = tf.float32,
@@ -74,6 +76,8 @@ def convert(
 
     Args:
         model: a model from `quantize_apply` with a scheme of this project, calibrated or trained.
+        bits: which bit-width of an adaptive model (`AdaBitsScheme`) the file is of; None for any
+            other model.
         representative_dataset: inputs that show the ranges of tensors that have none from
             training (`tensor_bits=None`, layers left in float): batches as for
             `tf_n2uq.calibrate`, or a function as for `tf.lite.TFLiteConverter`.
@@ -93,7 +97,8 @@ def convert(
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if the model is not quantized, not built or subclassed; a layer cannot be
+        ValueError: if the model is not quantized, not built or subclassed; an adaptive model comes
+            without one of its bit-widths in `bits`, or another model with one; a layer cannot be
             integer or interrupts XNNPACK; a range is neither trained nor given by data; or a
             type or target is not supported.
     """
@@ -106,16 +111,32 @@ def convert(
     ):
         if value not in _INTERFACE_TYPES:
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
+    model = _at_bits(model, bits)
     network = IntegerNetwork(complete(model, representative_dataset, allow_float))
     content = _run_converter(model, network, inference_input_type, inference_output_type)
     file = flatbuffer.read(content)
     _LOWERINGS[target](file, network.plans)
     content = flatbuffer.write(file)
     if allow_float:
-        warn_of_float_file(file, content)
+        warn_of_float_file(file, content, target)
     else:
         check_integer_file(file, content, target)
     return content
+
+
+def _at_bits(model: keras.Model, bits: int | None) -> keras.Model:
+    widths = bit_widths(model)
+    if bits is not None and not widths:
+        raise ValueError(
+            f'bits: expected None, as model {model.name!r} has one bit-width only, got {bits!r}. '
+            'The bit-widths of its layers are what they were quantized to.'
+        )
+    if widths and bits is None:
+        raise ValueError(
+            f'bits: expected one of {", ".join(map(str, widths))}, the bit-widths of model '
+            f'{model.name!r}, got None. Convert once for each that you need.'
+        )
+    return model if bits is None else extract(model, bits)
 
 
 def _run_converter(

@@ -46,3 +46,14 @@ def positive_integer(value: Any, name: str) -> int:
     if value < 1:
         raise ValueError(f'{name} must be at least 1, got {value!r}.')
     return int(value)
+
+
+def bool_or_none(value: Any, name: str) -> bool | None:
+    """Returns `value`, True, False or None.
+
+    Raises:
+        TypeError: `value` is something else.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f'{name} must be True, False or None, got {value!r}.')
+    return value

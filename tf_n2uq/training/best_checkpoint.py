@@ -11,7 +11,7 @@ import tf_keras as keras
 from absl import logging
 
 from tf_n2uq.training import files
-from tf_n2uq.training.distillation import Distillation
+from tf_n2uq.training.student_trainer import StudentTrainer
 
 _FORMATS = ('.weights.h5', '.keras', '.h5')
 
@@ -19,9 +19,10 @@ _FORMATS = ('.weights.h5', '.keras', '.h5')
 class BestCheckpoint(keras.callbacks.Callback):
     """Saves the model after each epoch that is better than every epoch before.
 
-    Of a `Distillation` it saves the student. Best value and epoch stand in a JSON file beside the
-    model (`best.keras` and `best.json`), so a training that is resumed, in the same process or in
-    another, does not overwrite a better model. Both are written to a temporary name and renamed.
+    Of a `Distillation` or an `AdaptiveTraining` it saves the student. Best value and epoch stand in
+    a JSON file beside the model (`best.keras` and `best.json`), so a training that is resumed, in
+    the same process or in another, does not overwrite a better model. Both are written to a
+    temporary name and renamed.
 
     Attributes:
         best: Best value so far; None before the first.
@@ -87,7 +88,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         return value > self.best if self._mode == 'max' else value < self.best
 
     def _save(self, path: str) -> None:
-        model = self.model.student if isinstance(self.model, Distillation) else self.model
+        model = self.model.student if isinstance(self.model, StudentTrainer) else self.model
         if self._format == '.weights.h5':
             model.save_weights(path)
         else:

@@ -11,6 +11,7 @@ import tf_keras as keras
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.ops import n2uq
 from tf_n2uq.quantizers import LearnableThresholdQuantizer
+from tf_n2uq.quantizers.adaptive import in_use
 
 
 def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:
@@ -36,7 +37,7 @@ class QuantizerProbe:
     """Reads what enters each learned activation quantizer, from one inference of the model.
 
     Build it once to read many times: the inference is compiled. It reads the model's current
-    variables.
+    variables; an adaptive model is read at the bit-width that is active when this is built.
 
     Args:
         model: See `level_occupancy`.
@@ -108,18 +109,21 @@ def thresholds(layer: Quantize) -> np.ndarray:
     Returns:
         Float32 array [2**bits - 1].
     """
-    weights = layer.quantizer_weights
+    _, weights = in_use(layer.quantizer, layer.quantizer_weights)
     intervals = n2uq.floored_intervals(tf.convert_to_tensor(weights['intervals']))
     middles = weights['start'] + tf.cumsum(intervals) - intervals / 2
     return (middles / weights['input_scale']).numpy()
 
 
 def _learns_thresholds(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, Quantize) and isinstance(layer.quantizer, LearnableThresholdQuantizer)
+    if not isinstance(layer, Quantize):
+        return False
+    quantizer, _ = in_use(layer.quantizer, layer.quantizer_weights)
+    return isinstance(quantizer, LearnableThresholdQuantizer)
 
 
 def _occupancy(layer: Quantize, values: tf.Tensor) -> tf.Tensor:
-    weights = layer.quantizer_weights
+    _, weights = in_use(layer.quantizer, layer.quantizer_weights)
     levels = n2uq.threshold_levels(
         values, weights['start'], weights['intervals'], weights['input_scale']
     )
