@@ -11,7 +11,6 @@ from train_config import TrainConfig, find_config, read_config
 from tf_n2uq.training import files
 
 BEST = 'best.keras'
-TFLITE = 'model.tflite'
 FLAGS = flags.FLAGS
 
 _CONFIG = 'config.yaml'
@@ -35,12 +34,27 @@ def configure() -> tuple[str, TrainConfig, Path]:
     return name, config, out
 
 
+def tflite_files(config: TrainConfig) -> dict[int | None, str]:
+    """Returns the names of the exported files by bit-width, None for a network that has one."""
+    if not isinstance(config.bits, tuple):
+        return {None: 'model.tflite'}
+    return {bits: f'best_{bits}bit.tflite' for bits in config.bits}
+
+
 def check_teacher(config: TrainConfig) -> None:
     """Checks that there is something to learn from.
 
     Raises:
-        ValueError: there is not.
+        ValueError: there is not; or there is a teacher besides the labels.
     """
+    if config.target == 'labels':
+        if FLAGS.teacher_weights is not None:
+            raise ValueError(
+                '--teacher_weights: expected none, because this training learns labels, got '
+                f'{FLAGS.teacher_weights!r}. Leave it out, or give --set target=teacher --set '
+                'teacher=…'
+            )
+        return
     if FLAGS.teacher_weights is None and not config.teacher_epochs:
         raise ValueError(
             f'--teacher_weights: expected weights of {config.teacher}, whose probabilities are the '
@@ -49,7 +63,7 @@ def check_teacher(config: TrainConfig) -> None:
         )
 
 
-def check_export(out: Path) -> None:
+def check_export(config: TrainConfig, out: Path) -> None:
     """Checks that there is a model, and that no file of the user is in its way.
 
     Raises:
@@ -66,10 +80,11 @@ def check_export(out: Path) -> None:
             f'--out: expected the folder of a run with {BEST}, got {str(out)!r}. Give one, or '
             'give a model as --init_weights.'
         )
-    if FLAGS.export and (out / TFLITE).exists() and not FLAGS.resume:
+    there = [name for name in tflite_files(config).values() if (out / name).exists()]
+    if FLAGS.export and there and not FLAGS.resume:
         raise ValueError(
-            f'--out: expected a folder without {TFLITE}, got {str(out)!r}. Pass --resume to '
-            'replace the file, or give another folder.'
+            f'--out: expected a folder without {", ".join(there)}, got {str(out)!r}. Pass --resume '
+            'to replace what is there, or give another folder.'
         )
     if FLAGS.export:
         files.writable_folder(out, '--out')

@@ -17,8 +17,17 @@ from tf_n2uq.training.distribution import PRECISIONS
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 IMAGENET = 'imagenet'
 
+METHODS = ('n2uq', 'sat', 'lsq', 'pact', 'dorefa')
+_CHOICES: Mapping[str, Sequence[str]] = {
+    'method': METHODS,
+    'rescale': ('stddev', 'constant'),
+    'target': ('teacher', 'labels'),
+    'optimizer': ('adam', 'sgd'),
+    'schedule': ('linear', 'cosine', 'steps'),
+    'precision': PRECISIONS,
+}
 _AT_LEAST: Mapping[str, float] = {
-    'bits': 2,
+    'momentum': 0,
     'batch_size': 1,
     'learning_rate_batch_size': 1,
     'epochs': 1,
@@ -43,21 +52,38 @@ class TrainConfig:
     Attributes:
         dataset: `imagenet`, or a name that `tf_n2uq.data.load` knows, such as `digits`.
         model: network to quantize, see `tf_n2uq.models.build`.
-        bits: of kernels and inputs of its quantized layers.
-        teacher: float network that it learns from.
+        bits: of kernels and inputs of its quantized layers; several, from the highest to the
+            lowest, make one adaptive network of all of them, see `tf_n2uq.AdaBitsScheme`.
+        teacher: float network that it learns from; null where it learns labels.
         quantize_downsample: whether the convolutions of the shortcuts are quantized too.
+        method: `n2uq`, `sat`, `lsq`, `pact` or `dorefa`: whose quantizers. All but `n2uq` with one
+            bit-width have 8 bits in the layers and tensors that N2UQ's networks leave in float.
+        rescale: of the kernels of `sat`: `stddev` for a trained network, `constant` for training
+            from scratch; null: `stddev`.
+        target: `teacher`: the teacher's probabilities; `labels`: the labels, without a teacher.
         width: factor on the filters of both networks.
         teacher_epochs: 0: the teacher's weights are given. Above: without them it is trained on
             labels first, for so many epochs.
-        epochs: of distillation.
+        epochs: of the quantized network.
         steps_per_epoch: batches in an epoch; null: all that the data has.
         batch_size: images in a step, of all devices together.
-        learning_rate: start of the linear decay at a batch of `learning_rate_batch_size`; it is
-            scaled linearly with `batch_size`.
+        optimizer: `adam`, or `sgd` with Nesterov momentum.
+        momentum: of `sgd`.
+        schedule: of the learning rate: `linear` or `cosine`, to zero in small steps, or `steps`.
+        steps_at: the epochs after which `steps` goes on at a tenth.
+        learning_rate: of the first step at a batch of `learning_rate_batch_size`; it is scaled
+            linearly with `batch_size`.
         learning_rate_batch_size: see `learning_rate`.
-        threshold_rate: factor on the learning rate of thresholds and scales.
-        weight_decay: decoupled, per step and learning rate.
+        threshold_rate: factor on the learning rate of what quantizers learn.
+        weight_decay: of `adam` decoupled, per step and learning rate; of `sgd` an L2 penalty, see
+            `tf_n2uq.training.L2SGD`.
+        decay_depthwise: whether the kernels of depthwise convolutions decay, too.
+        decay_normalization: whether scale and offset of batch normalizations, and biases, do.
+        decay_quantizers: whether what quantizers learn does, such as clipping values.
         augment: random crops and mirror images (ImageNet), or random shifts (others).
+        mirror: whether the others than ImageNet are mirrored half of the time, too.
+        input_integers: ImageNet as whole levels k/255 instead of normalized, so that the network's
+            8-bit input has each of them exactly; the others are never normalized.
         min_area: smallest random crop, as a fraction of the image.
         image_size: what the network sees, in pixels (ImageNet).
         resize_size: shorter side before the middle is taken, in validation (ImageNet).
@@ -67,26 +93,39 @@ class TrainConfig:
         calibration_images: training images that start values are measured on.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         sync_batch_norm: whether batch statistics are those of all devices together.
-        monitor: metric that selects the best epoch.
+        monitor: metric that selects the best epoch; null: `val_accuracy`, or of an adaptive network
+            `val_loss`, the sum of all bit-widths. `val_accuracy_4bit` selects by one of them.
         tflite_images: validation images that the exported file is compared on; 0: all.
         seed: of weights, order and augmentation.
     """
 
     dataset: str
     model: str
-    bits: int
-    teacher: str
+    bits: int | tuple[int, ...]
+    teacher: str | None = None
     quantize_downsample: bool = True
+    method: str = 'n2uq'
+    rescale: str | None = None
+    target: str = 'teacher'
     width: float = 1.0
     teacher_epochs: int = 0
     epochs: int = 128
     steps_per_epoch: int | None = None
     batch_size: int = 256
+    optimizer: str = 'adam'
+    momentum: float = 0.9
+    schedule: str = 'linear'
+    steps_at: tuple[int, ...] = ()
     learning_rate: float = 1.25e-3
     learning_rate_batch_size: int = 256
     threshold_rate: float = 0.1
     weight_decay: float = 0.0
+    decay_depthwise: bool = True
+    decay_normalization: bool = True
+    decay_quantizers: bool = True
     augment: bool = True
+    mirror: bool = False
+    input_integers: bool = False
     min_area: float = 0.08
     image_size: int = 224
     resize_size: int = 256
@@ -96,7 +135,7 @@ class TrainConfig:
     calibration_images: int = 2048
     precision: str = 'float32'
     sync_batch_norm: bool = False
-    monitor: str = 'val_accuracy'
+    monitor: str | None = None
     tflite_images: int = 1000
     seed: int = 0
 
@@ -108,17 +147,23 @@ class TrainConfig:
         """
         for name, expected in typing.get_type_hints(TrainConfig).items():
             _check_type(name, getattr(self, name), expected)
-        for name, least in _AT_LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f'{name}: expected at least {least:g}, got {value!r}.')
-        for name in ('width', 'learning_rate', 'min_area'):
-            if not getattr(self, name) > 0:
-                raise ValueError(f'{name}: expected above 0, got {getattr(self, name)!r}.')
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f'precision: expected one of {", ".join(PRECISIONS)}, got {self.precision!r}.'
-            )
+        if self.monitor is None:
+            # A recorded configuration says what was monitored.
+            object.__setattr__(self, 'monitor', 'val_loss' if self.is_adaptive else 'val_accuracy')
+        _check_ranges(self)
+        _check_bits(self.bits)
+        _check_choices(self)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the network runs at several bit-widths."""
+        return isinstance(self.bits, tuple)
+
+    @property
+    def bits_in_words(self) -> str:
+        """The bit-widths, such as `8, 6 and 4 bits`."""
+        *first, last = [self.bits] if isinstance(self.bits, int) else self.bits
+        return f'{", ".join(map(str, first))} and {last} bits' if first else f'{last} bits'
 
     @property
     def scaled_learning_rate(self) -> float:
@@ -176,7 +221,7 @@ def read_config(text: str, overrides: Sequence[str] = (), where: str = '--config
     if missing:
         raise ValueError(f'{where}: expected the keys {", ".join(missing)}, which are missing.')
     try:
-        return TrainConfig(**{name: _as_float(name, value) for name, value in values.items()})
+        return TrainConfig(**{name: _as_typed(name, value) for name, value in values.items()})
     except ValueError as error:
         raise ValueError(f'{where}: {error}') from error
 
@@ -232,8 +277,10 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f' Did you mean {found[0]!r}?' if found else ''
 
 
-def _as_float(name: str, value: Any) -> Any:
-    """Reads `1e-3`, which YAML takes for a word since it has no dot."""
+def _as_typed(name: str, value: Any) -> Any:
+    """Reads `1e-3`, which YAML takes for a word since it has no dot, and lists."""
+    if isinstance(value, list):
+        return tuple(value)
     if typing.get_type_hints(TrainConfig)[name] is not float or isinstance(value, bool):
         return value
     try:
@@ -244,7 +291,76 @@ def _as_float(name: str, value: Any) -> Any:
 
 def _check_type(name: str, value: Any, expected: Any) -> None:
     options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
+    if any(_is_of(value, option) for option in options):
+        return
+    words = ' or '.join(_words(option) for option in options)
+    got = list(value) if isinstance(value, tuple) else value
+    raise ValueError(f'{name}: expected {words}, got {got!r} ({type(got).__name__}).')
+
+
+def _is_of(value: Any, kind: Any) -> bool:
     # A bool is an int to Python, and `true` is no number of epochs.
-    if type(value) not in options:
-        words = ' or '.join('null' if kind is type(None) else kind.__name__ for kind in options)
-        raise ValueError(f'{name}: expected {words}, got {value!r} ({type(value).__name__}).')
+    if typing.get_origin(kind) is tuple:
+        return type(value) is tuple and all(type(each) is int for each in value)
+    return type(value) is kind
+
+
+def _words(kind: Any) -> str:
+    if kind is type(None):
+        return 'null'
+    return 'a list of int' if typing.get_origin(kind) is tuple else kind.__name__
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    for name, least in _AT_LEAST.items():
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise ValueError(f'{name}: expected at least {least:g}, got {value!r}.')
+    for name in ('width', 'learning_rate', 'min_area'):
+        if not getattr(config, name) > 0:
+            raise ValueError(f'{name}: expected above 0, got {getattr(config, name)!r}.')
+
+
+def _check_bits(bits: int | tuple[int, ...]) -> None:
+    widths = bits if isinstance(bits, tuple) else (bits,)
+    for each in widths:
+        if each < 2:
+            raise ValueError(f'bits: expected at least 2, got {each}.')
+    if not widths or list(widths) != sorted(set(widths), reverse=True):
+        raise ValueError(
+            'bits: expected a number, or a list from the highest to the lowest such as '
+            f'[8, 6, 5, 4], got {list(widths)}.'
+        )
+
+
+def _check_choices(config: TrainConfig) -> None:
+    for name, known in _CHOICES.items():
+        value = getattr(config, name)
+        if value not in known and not (name == 'rescale' and value is None):
+            raise ValueError(f'{name}: expected one of {", ".join(known)}, got {value!r}.')
+    if config.rescale is not None and config.method != 'sat':
+        raise ValueError(
+            f'rescale: expected null with the method {config.method!r}, which does not rescale, '
+            f'got {config.rescale!r}. Leave it out, or give method: sat'
+        )
+    if config.target == 'teacher' and config.teacher is None:
+        raise ValueError(
+            'teacher: expected the network whose probabilities are the target, got null. Name one, '
+            'or give target: labels'
+        )
+    if config.target == 'labels' and (config.teacher is not None or config.teacher_epochs):
+        raise ValueError(
+            'target: expected teacher, as there is a teacher or teacher_epochs, got labels. Leave '
+            'these out, or give target: teacher'
+        )
+    if config.mirror and not config.augment:
+        raise ValueError('mirror: expected false without augment, got true. Give augment: true')
+    steps_at = config.steps_at
+    if (config.schedule == 'steps') != bool(steps_at) or list(steps_at) != sorted(
+        epoch for epoch in set(steps_at) if epoch > 0
+    ):
+        raise ValueError(
+            'steps_at: expected rising numbers of epochs with the schedule steps, and none with '
+            f'another, got {list(steps_at)} with {config.schedule}. Give such as '
+            'schedule: steps and steps_at: [100, 150]'
+        )

@@ -107,7 +107,7 @@ class TrainData:
         size = min(_CALIBRATION_BATCH, number)
         options = {'shuffle': True, 'seed': self._config.seed}
         if self._is_imagenet:
-            options |= self._sizes()
+            options |= self._form()
         return self._data.train.dataset(size, **options).take(-(-number // size))
 
     def speed(self) -> float:
@@ -125,12 +125,13 @@ class TrainData:
 
     def _small_train(self) -> tf.data.Dataset:
         config = self._config
+        shift = 'shift_flip' if config.mirror else 'shift'
         return self._data.train.dataset(
             config.batch_size,
             shuffle=True,
             seed=config.seed,
             drop_remainder=True,
-            augment='shift' if config.augment else None,
+            augment=shift if config.augment else None,
         )
 
     def _imagenet_train(
@@ -147,14 +148,18 @@ class TrainData:
             drop_remainder=True,
             shard=shard,
             min_area=self._config.min_area,
-            **self._sizes(),
+            **self._form(),
         )
 
     def _imagenet_validation(self, batch_size: int, shard: tuple[int, int]) -> tf.data.Dataset:
-        return self._data.validation.dataset(batch_size, shard=shard, **self._sizes())
+        return self._data.validation.dataset(batch_size, shard=shard, **self._form())
 
-    def _sizes(self) -> dict[str, Any]:
-        return {'image_size': self._config.image_size, 'resize_size': self._config.resize_size}
+    def _form(self) -> dict[str, Any]:
+        return {
+            'image_size': self._config.image_size,
+            'resize_size': self._config.resize_size,
+            'normalize': not self._config.input_integers,
+        }
 
     def _count_steps(self) -> int:
         available = self._data.train.examples // self._config.batch_size

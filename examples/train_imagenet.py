@@ -1,10 +1,11 @@
-"""Trains N2UQ's published networks on ImageNet, from float weights to an integer TFLite file.
+"""Trains N2UQ's and AdaBits' networks, from float weights to an integer TFLite file.
 
     python examples/train_imagenet.py                                # try it: digits, no data
     python examples/train_imagenet.py --config=resnet18_w2a2 --data_dir=/data/imagenet \
         --teacher_weights=resnet101.pth --init_weights=resnet18.pth
 
-`configs/` has one file for each row of the published tables; docs/training.md says the rest.
+`configs/` has one file for each row of N2UQ's published tables, and AdaBits' recipes;
+docs/training.md says the rest.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 from absl import app, flags, logging
-from train_checks import BEST, TFLITE, check_export, check_teacher, configure
+from train_checks import BEST, check_export, check_teacher, configure, tflite_files
 from train_config import IMAGENET, TrainConfig, check_resumed
 from train_data import TrainData
 from train_models import Networks, check_weights, copy_weights, load_weights
+from train_recipe import Recipe, metrics
 
 import tf_n2uq
 from tf_n2uq.schemes.loading import load_model
@@ -64,6 +66,7 @@ class Session:
         self.is_chief = distribution.is_chief(strategy)
         self.data = TrainData(config, FLAGS.data_dir, strategy)
         self.networks = Networks(config, self.data.input_shape, self.data.classes, strategy)
+        self.recipe = Recipe(config, self.data.steps_per_epoch)
 
     def say(self, text: str) -> None:
         """Prints what only one of the workers should."""
@@ -71,17 +74,17 @@ class Session:
             print(text, flush=True)
 
     def train(self) -> None:
-        """Distils the teacher into the student, and exports the best epoch."""
+        """Trains the student on its teacher or labels, and exports the best epoch."""
         run_directory = tf_n2uq.training.RunDirectory(self.out, FLAGS.resume, '--out')
         check_resumed(self.config, run_directory.recorded_config())
         # A wrong file ends the program here: after `begin` the folder counts as a run.
         teacher, student, calibrated = self.read_weights()
         self.begin(run_directory)
         self.say(f'Input alone: {self.data.speed():.0f} images per second.')
-        if FLAGS.teacher_weights is None:
+        if teacher is not None and FLAGS.teacher_weights is None:
             self.train_teacher(teacher)
         self.start(student, teacher, calibrated)
-        rows = self.distil(student, teacher)
+        rows = self.learn(student, teacher)
         try:
             if self.is_chief:
                 copy_weights(load_model(self.out / BEST, '--out'), student, '--out')
@@ -92,19 +95,19 @@ class Session:
             # A worker that ended before would look to the chief as if it had crashed.
             distribution.barrier(self.strategy)
 
-    def read_weights(self) -> tuple[keras.Model, keras.Model, bool]:
+    def read_weights(self) -> tuple[keras.Model | None, keras.Model, bool]:
         """Builds teacher and student, and fills them from the files of the flags.
 
         Returns:
-            The two, and whether the student's quantizers got values.
+            The two, the first None for labels, and whether the student's quantizers got values.
         """
-        teacher = self.networks.teacher()
-        if FLAGS.teacher_weights is not None:
+        teacher = self.networks.teacher() if self.config.target == 'teacher' else None
+        if teacher is not None and FLAGS.teacher_weights is not None:
             load_weights(teacher, FLAGS.teacher_weights, '--teacher_weights')
         student, calibrated = self.networks.student(), False
         # A training that goes on has weights of its own.
         if FLAGS.init_weights is not None and not tf_n2uq.training.epochs_done(self.out):
-            calibrated = load_weights(student, FLAGS.init_weights, '--init_weights')
+            calibrated = self.networks.load_student(student, FLAGS.init_weights, '--init_weights')
         return teacher, student, calibrated
 
     def begin(self, run_directory: tf_n2uq.training.RunDirectory) -> None:
@@ -121,20 +124,19 @@ class Session:
         trained = self.networks.teacher_to_train(teacher, trains=True)
         epochs = self.config.teacher_epochs
         with self.strategy.scope(), distribution.precision(self.config.precision):
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            optimizer = keras.optimizers.Adam(self.rate(epochs))
-            trained.compile(optimizer, loss, metrics=metrics())
+            self.recipe.teacher(trained)
         self.say(f'\n=== teacher {self.config.teacher}: {epochs} epochs')
         self.fit(trained, epochs, folder, 'val_accuracy', [])
         copy_weights(load_model(folder / BEST, '--out'), teacher, '--out')
 
-    def start(self, student: keras.Model, teacher: keras.Model, calibrated: bool) -> None:
+    def start(self, student: keras.Model, teacher: keras.Model | None, calibrated: bool) -> None:
         """Gives the student what it starts with; a resumed training replaces its weights."""
         if done := tf_n2uq.training.epochs_done(self.out):
             self.say(f'Going on after epoch {done}, with the weights of the run.')
             return
-        if FLAGS.init_weights is None and self.config.model == self.config.teacher:
-            copy_weights(teacher, student, '--teacher_weights')
+        is_teachers = teacher is not None and self.config.model == self.config.teacher
+        if FLAGS.init_weights is None and is_teachers:
+            self.networks.start_from_float(student, teacher, '--teacher_weights')
         elif FLAGS.init_weights is None:
             self.say('No --init_weights: the student starts from random weights.')
         if not calibrated:
@@ -145,21 +147,22 @@ class Session:
         self.say(f'Calibrating on {self.config.calibration_images} images.')
         tf_n2uq.calibrate(student, self.data.calibration(), verbose=int(self.is_chief))
 
-    def distil(self, student: keras.Model, teacher: keras.Model) -> list[dict[str, Any]]:
+    def learn(self, student: keras.Model, teacher: keras.Model | None) -> list[dict[str, Any]]:
         """Trains a copy of `student`; returns the metrics of all epochs."""
         epochs = self.config.epochs
         student = self.networks.student_to_train(student)
-        teacher = self.networks.teacher_to_train(teacher, trains=False)
+        if teacher is not None:
+            teacher = self.networks.teacher_to_train(teacher, trains=False)
         with self.strategy.scope(), distribution.precision(self.config.precision):
-            trainer = tf_n2uq.training.Distillation(student, teacher)
-            trainer.compile(self.optimizer(epochs), metrics=metrics())
+            trainer = self.recipe.student(student, teacher)
         self.say(
-            f'\n=== {self.config.model}, {self.config.bits} bits: {epochs} epochs of '
+            f'\n=== {self.config.model}, {self.config.bits_in_words}: {epochs} epochs of '
             f'{self.data.steps_per_epoch} steps, {self.strategy.num_replicas_in_sync} replica(s)'
         )
         own = Path(distribution.folder_of_worker(self.strategy, str(self.out)))
         (sample,) = (images for images, _ in self.data.validation_images(32).take(1))
-        callbacks = tf_n2uq.training.tensorboard_callbacks(own / 'tensorboard', sample)
+        callbacks = self.recipe.callbacks(own / 'tensorboard', sample)
+        assert self.config.monitor is not None
         return self.fit(trainer, epochs, self.out, self.config.monitor, callbacks)
 
     def fit(
@@ -192,90 +195,96 @@ class Session:
         distribution.barrier(self.strategy)
         return rows
 
-    def rate(self, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Linear decay from the learning rate for this batch size."""
-        return tf_n2uq.training.linear_decay(
-            self.config.scaled_learning_rate, epochs * self.data.steps_per_epoch
-        )
-
-    def optimizer(self, epochs: int) -> keras.optimizers.Optimizer:
-        """Adam of the distillation; thresholds and scales at their own rate."""
-        groups = tf_n2uq.training.THRESHOLDS_AND_SCALES_AT_A_TENTH
-        return tf_n2uq.training.N2UQAdam(
-            self.rate(epochs),
-            multipliers=dict.fromkeys(groups, self.config.threshold_rate),
-            weight_decay=self.config.weight_decay or None,
-        )
-
     def model_to_measure(self) -> keras.Model:
         """Returns the student with --init_weights, or with the best weights of --out."""
         student = self.networks.student()
         if FLAGS.init_weights is None:
             copy_weights(load_model(self.out / BEST, '--out'), student, '--out')
-        elif not load_weights(student, FLAGS.init_weights, '--init_weights'):
+        elif not self.networks.load_student(student, FLAGS.init_weights, '--init_weights'):
             self.calibrate(student)
         return student
 
     def evaluate(self, student: keras.Model) -> None:
-        """Prints top-1 and top-5 on the validation images."""
+        """Prints top-1 and top-5 on the validation images, at each bit-width."""
         model = self.networks.student_to_train(student)
         with self.strategy.scope():
-            model.compile(metrics=metrics())
+            if self.config.is_adaptive:
+                model = self.recipe.adaptive(model)
+            else:
+                model.compile(metrics=metrics())
         results = model.evaluate(
             self.data.validation(),
             steps=self.data.validation_steps,
             verbose=0,
             return_dict=True,
         )
-        self.say(f'top-1 {results["accuracy"]:.2%}, top-5 {results["top5_accuracy"]:.2%}')
+        for bits in tflite_files(self.config):
+            ending, words = ('', '') if bits is None else (f'_{bits}bit', f'{bits} bits: ')
+            top1, top5 = results[f'accuracy{ending}'], results[f'top5_accuracy{ending}']
+            self.say(f'{words}top-1 {top1:.2%}, top-5 {top5:.2%}')
 
     def export(self, student: keras.Model, rows: list[dict[str, Any]]) -> None:
-        """Writes the .tflite file and the summary.
+        """Writes the .tflite files and the summary.
 
         Raises:
             ValueError: the network cannot become an integer file.
         """
+        facts: dict[str, Any] = {}
+        for bits, name in tflite_files(self.config).items():
+            facts |= self.export_one(student, bits, name)
+        print(f'\n{self.summarize(rows, facts)}')
+        print(f'Written to {self.out}{os.sep}')
+
+    def export_one(self, student: keras.Model, bits: int | None, name: str) -> dict[str, Any]:
+        """Writes one .tflite file and says what is in it.
+
+        Args:
+            student: the network.
+            bits: one of its bit-widths; None if it is not adaptive.
+            name: of the file in --out.
+
+        Returns:
+            What the summary says about the file.
+
+        Raises:
+            ValueError: the network cannot become an integer file.
+        """
+        if bits is not None:
+            student = tf_n2uq.extract(student, bits)
         try:
             content = tf_n2uq.tflite.convert(
                 student, representative_dataset=self.data.calibration()
             )
         except ValueError as error:
             raise ValueError(
-                f'--export: {TFLITE} was not written, because this network cannot become an '
+                f'--export: {name} was not written, because this network cannot become an '
                 f'integer file: {error}\nWhat was trained is in {self.out}{os.sep}'
             ) from error
-        replace(self.out / TFLITE, content)
+        replace(self.out / name, content)
         images = self.data.validation_images(self.config.tflite_images)
         result = tf_n2uq.tflite.evaluate(content, images, reference=student)
-        facts = {
-            'validation images run on the file': result.examples,
-            'top-1 of the file': result.accuracy,
-            'same class as Keras': result.agreement,
-            'bytes of the file': len(content),
+        print(f'\n{tf_n2uq.tflite.inspect(content)}')
+        words = '' if bits is None else f', {bits} bits'
+        return {
+            f'validation images run on the file{words}': result.examples,
+            f'top-1 of the file{words}': result.accuracy,
+            f'same class as Keras{words}': result.agreement,
+            f'bytes of the file{words}': len(content),
         }
-        print(f'\n{tf_n2uq.tflite.inspect(content)}\n\n{self.summarize(rows, facts)}')
-        print(f'Written to {self.out}{os.sep}')
 
     def summarize(self, rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
         """Writes the summary and returns it."""
         facts = {
-            'network': f'{self.config.model}, {self.config.bits} bits',
-            'teacher': self.config.teacher,
+            'network': f'{self.config.model}, {self.config.bits_in_words}, {self.config.method}',
+            'teacher': self.config.teacher or 'none, labels',
             'replicas': self.strategy.num_replicas_in_sync,
             'broken images skipped': ', '.join(self.data.broken_images()) or 'none',
             **facts,
         }
+        assert self.config.monitor is not None
         summary = tf_n2uq.training.run_summary(self.name, facts, rows, self.config.monitor)
         replace(self.out / _SUMMARY, summary.encode())
         return summary
-
-
-def metrics() -> list[keras.metrics.Metric]:
-    """Returns top-1 and top-5."""
-    return [
-        keras.metrics.SparseCategoricalAccuracy(name='accuracy'),
-        keras.metrics.SparseTopKCategoricalAccuracy(5, name='top5_accuracy'),
-    ]
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -297,7 +306,7 @@ def prepare() -> Session:
             check_weights(FLAGS[flag].value, f'--{flag}')
     only_measures = FLAGS.evaluate or FLAGS.export
     if only_measures:
-        check_export(out)
+        check_export(config, out)
     strategy = distribution.make_strategy(FLAGS.strategy)
     keras.utils.set_random_seed(config.seed)
     session = Session(config, name, strategy, out)
@@ -310,8 +319,8 @@ def run(session: Session) -> None:
     """Does what the flags say."""
     if session.config.dataset != IMAGENET:
         session.say(
-            f'{session.name}: trains on {session.config.dataset}, not on ImageNet, to try the '
-            'whole pipeline. For the published networks: --config, see configs/.'
+            f'{session.name}: trains on {session.config.dataset}, not on ImageNet. For the '
+            'published networks: --config, see configs/.'
         )
     if not (FLAGS.evaluate or FLAGS.export):
         session.train()

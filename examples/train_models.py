@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
+import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 from train_config import TrainConfig
 
@@ -13,6 +17,13 @@ from tf_n2uq.training import distribution
 _PYTORCH = ('.pth', '.pth.tar', '.pt')
 _KERAS = ('.keras', '.h5')
 _QUANTIZER = tf_n2uq.layers.Quantize
+_SCHEMES = {
+    'n2uq': tf_n2uq.N2UQScheme,
+    'sat': tf_n2uq.SATScheme,
+    'lsq': tf_n2uq.LSQScheme,
+    'pact': tf_n2uq.PACTScheme,
+    'dorefa': tf_n2uq.DoReFaScheme,
+}
 _ADVICE = "Give a file of that network, or the --config and --set of the file's network."
 
 
@@ -38,20 +49,101 @@ class Networks:
     def student(self) -> keras.Model:
         """Builds the quantized network in float32."""
         with distribution.precision('float32'):
-            return self._build(self._config.model, self._config.bits)
+            return self._student()
+
+    def float_student(self) -> keras.Model:
+        """Builds the network before it is quantized, in float32."""
+        with distribution.precision('float32'):
+            return self._build(self._config.model, None)
 
     def teacher(self) -> keras.Model:
-        """Builds the teacher in float32."""
+        """Builds the teacher in float32; there has to be one."""
         with distribution.precision('float32'):
-            return self._build(self._config.teacher, None)
+            return self._teacher()
+
+    def start_from_float(self, student: keras.Model, source: keras.Model, flag: str) -> None:
+        """Gives the student the weights of a float network.
+
+        Args:
+            student: what `student` built.
+            source: the same network before quantization.
+            flag: which flag `source` is from, for errors.
+
+        Raises:
+            ValueError: `source` is another network.
+        """
+        if self._is_published:
+            copy_weights(source, student, flag)
+            return
+        network = self.float_student()
+        copy_weights(source, network, flag)
+        # What other schemes make of a network's normalizations depends on its weights.
+        with distribution.precision('float32'):
+            student.set_weights(self._quantize(network).get_weights())
+
+    def load_student(self, student: keras.Model, path: str, flag: str) -> bool:
+        """Loads a weights file into the student.
+
+        Args:
+            student: what `student` built.
+            path: as for `load_weights`; quantized only if it is the same network in all.
+            flag: likewise.
+
+        Returns:
+            Whether the quantizers got values too.
+
+        Raises:
+            ImportError: see `load_weights`.
+            OSError: likewise.
+            ValueError: likewise.
+        """
+        if self._is_published:
+            return load_weights(student, path, flag)
+        check_weights(path, flag)
+        if path.endswith(_PYTORCH):
+            source = self.float_student()
+            _load_pytorch(source, path, flag)
+        else:
+            source = load_model(path, flag)
+        if _is_quantized(source):
+            return copy_weights(source, student, flag)
+        self.start_from_float(student, source, flag)
+        return False
 
     def student_to_train(self, student: keras.Model) -> keras.Model:
         """Returns a copy of the student to train."""
-        return self._copy(student, self._config.model, self._config.bits, trains=True)
+        return self._copy(student, self._student, trains=True)
 
     def teacher_to_train(self, teacher: keras.Model, trains: bool) -> keras.Model:
         """Returns a copy of the teacher to train, or to learn from."""
-        return self._copy(teacher, self._config.teacher, None, trains)
+        return self._copy(teacher, self._teacher, trains)
+
+    @property
+    def _is_published(self) -> bool:
+        """Whether `models.build` quantizes the network, each one as its authors do."""
+        return self._config.method == 'n2uq' and not self._config.is_adaptive
+
+    def _student(self) -> keras.Model:
+        if self._is_published:
+            assert isinstance(self._config.bits, int)
+            return self._build(self._config.model, self._config.bits)
+        return self._quantize(self._build(self._config.model, None))
+
+    def _teacher(self) -> keras.Model:
+        assert self._config.teacher is not None
+        return self._build(self._config.teacher, None)
+
+    def _quantize(self, network: keras.Model) -> keras.Model:
+        annotated = tfmot.quantization.keras.quantize_annotate_model(network)
+        return tfmot.quantization.keras.quantize_apply(annotated, scheme=self._scheme())
+
+    def _scheme(self) -> tfmot.quantization.keras.QuantizeScheme:
+        config = self._config
+        options: dict[str, Any] = {} if config.rescale is None else {'rescale': config.rescale}
+        layers = {} if config.quantize_downsample else {r'.*_downsample': None}
+        if isinstance(config.bits, tuple):
+            return tf_n2uq.AdaBitsScheme(config.bits, config.method, layers=layers, **options)
+        return _SCHEMES[config.method](config.bits, layers=layers, **options)
 
     def _build(self, name: str, bits: int | None) -> keras.Model:
         return tf_n2uq.models.build(
@@ -63,13 +155,15 @@ class Networks:
             width=self._config.width,
         )
 
-    def _copy(self, model: keras.Model, name: str, bits: int | None, trains: bool) -> keras.Model:
+    def _copy(
+        self, model: keras.Model, build: Callable[[], keras.Model], trains: bool
+    ) -> keras.Model:
         precision = self._config.precision
         with distribution.precision(precision):
             # A copy of a model keeps its precision, so that another one has to be built for it.
             if precision != 'float32':
                 weights = model.get_weights()
-                model = self._build(name, bits)
+                model = build()
                 model.set_weights(weights)
             synchronized = trains and self._config.sync_batch_norm
             return distribution.replicate(model, self._strategy, synchronized)
@@ -135,7 +229,7 @@ def copy_weights(source: keras.Model, target: keras.Model, flag: str) -> bool:
         ValueError: `target` has layers that `source` has not or that have other shapes there, or
             the other way round; all of them are listed.
     """
-    is_quantized = any(isinstance(layer, _QUANTIZER) for layer in source.layers)
+    is_quantized = _is_quantized(source)
     theirs = {_float_layer(layer).name: layer for layer in source.layers if layer.weights}
     ours = {
         _float_layer(layer).name: layer if is_quantized else _float_layer(layer)
@@ -172,12 +266,15 @@ def _load_pytorch(model: keras.Model, path: str, flag: str) -> bool:
 
 
 def _expectation(model: keras.Model) -> str:
-    quantized = any(isinstance(layer, _QUANTIZER) for layer in model.layers)
-    kind = 'quantized or float' if quantized else 'float'
+    kind = 'quantized or float' if _is_quantized(model) else 'float'
     return (
         f'expected {kind} weights of {model.name!r} as the configuration builds it for '
         f'{model.output_shape[-1]} classes'
     )
+
+
+def _is_quantized(model: keras.Model) -> bool:
+    return any(isinstance(layer, _QUANTIZER) for layer in model.layers)
 
 
 def _shapes(layer: keras.layers.Layer | None) -> str:

@@ -186,6 +186,23 @@ def test_augmentation_mirrors_half_of_the_images_and_sizes_may_differ(image_dir:
     assert 0.25 < mirrored < 0.75
 
 
+@pytest.mark.parametrize('augment', [False, True])
+def test_without_normalization_values_are_whole_levels_of_8_bits(image_dir: Path, augment: bool):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    for path in (image_dir / 'train' / 'n01').iterdir():
+        Image.fromarray(noise).save(path, 'JPEG')
+    split = data.load_imagenet(image_dir).train
+    options = {'augment': augment, **SIZES}
+    (images, _), *_ = split.dataset(6, normalize=False, **options).as_numpy_iterator()
+    levels = 255 * images.astype(np.float64)
+    np.testing.assert_allclose(levels, np.round(levels), atol=1e-4)
+    assert 0 <= levels.min() < levels.max() <= 255
+    plain = split.dataset(6, mean=(0.0,) * 3, std=(1.0,) * 3, **options)
+    (between, _), *_ = plain.as_numpy_iterator()
+    np.testing.assert_allclose(images, between, atol=0.5001 / 255)
+    assert np.abs(images - between).max() > 0.1 / 255
+
+
 def test_a_strategy_divides_batches_among_its_replicas(image_dir: Path):
     strategy = tf.distribute.MirroredStrategy(['CPU:0'])
     split = data.load_imagenet(image_dir).train

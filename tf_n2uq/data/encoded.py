@@ -44,6 +44,7 @@ class _Crop:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     min_area: float
+    normalize: bool
 
     def draw(self, seed: tf.Tensor, keys: tf.Tensor) -> tuple[crops.Draw, ...]:
         """Returns all that is random about the crops of examples; nothing if nothing is."""
@@ -54,10 +55,16 @@ class _Crop:
     def __call__(self, encoded: tf.Tensor, drawn: tuple[crops.Draw, ...]) -> tf.Tensor:
         if not drawn:
             turned = jpeg.decode_centre(encoded, self.resize_size, self.image_size)
-            return jpeg.finish(turned, None, self.mean, self.std)
+            return self._finish(turned, None)
         box = crops.box(drawn[0], jpeg.image_size(encoded))
         turned = jpeg.resample_box(jpeg.decode_box(encoded, box), self.image_size)
-        return jpeg.finish(turned, drawn[0].mirrored, self.mean, self.std)
+        return self._finish(turned, drawn[0].mirrored)
+
+    def _finish(self, turned: tf.Tensor, flip: tf.Tensor | None) -> tf.Tensor:
+        if self.normalize:
+            return jpeg.finish(turned, flip, self.mean, self.std)
+        # Resampling gives values between the levels.
+        return jpeg.finish(tf.round(turned), flip, (0.0,) * 3, (1.0,) * 3)
 
 
 class EncodedSplit(abc.ABC):
@@ -128,6 +135,7 @@ class EncodedSplit(abc.ABC):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         min_area: float = 0.08,
+        normalize: bool = True,
     ) -> tf.data.Dataset:
         """Returns the split in batches.
 
@@ -165,6 +173,9 @@ class EncodedSplit(abc.ABC):
             mean: what is subtracted, per channel, from values in 0..1.
             std: what is divided by after that, per channel.
             min_area: the smallest random part, as a fraction of the image's area.
+            normalize: False: values are k/255 with whole k from 0 to 255, each of which is a
+                value of its own in an 8-bit tensor of the range 0..1; `mean` and `std` are not
+                used.
 
         Returns:
             A dataset of float32 images `[batch, image_size, image_size, 3]` and int32 labels
@@ -179,7 +190,7 @@ class EncodedSplit(abc.ABC):
         _check_seeds(seed, first_epoch)
         _check_shard(shard)
         _check_colours(mean, std, min_area)
-        crop = _Crop(augment, image_size, resize_size, tuple(mean), tuple(std), min_area)
+        crop = _Crop(augment, image_size, resize_size, tuple(mean), tuple(std), min_area, normalize)
 
         def blocks(epoch: tf.Tensor) -> tf.data.Dataset:
             start = tf.bitwise.left_shift(epoch, 32) + seed

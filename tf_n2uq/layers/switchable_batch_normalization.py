@@ -55,7 +55,8 @@ class SwitchableBatchNormalization(keras.layers.Layer):
                 f'active_bits: expected one of {self.bit_widths}, got {active_bits!r}.'
             )
         self.shared_affine = shared_affine
-        self._like = keras.layers.BatchNormalization(**kwargs).get_config()
+        # Keras leaves `synchronized` out of the config.
+        self._like = {**keras.layers.BatchNormalization(**kwargs).get_config(), **kwargs}
         self.normalizations = [self._make(width) for width in self.bit_widths]
         self.supports_masking = True
         self._gamma: tf.Variable | None = None

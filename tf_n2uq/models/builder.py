@@ -8,7 +8,9 @@ from collections.abc import Callable
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq.models.mobilenet_v1 import mobilenet_v1
 from tf_n2uq.models.mobilenet_v2 import CLIPPED, mobilenet_v2
+from tf_n2uq.models.mobilenet_v2_relu import mobilenet_v2_relu
 from tf_n2uq.models.resnet_imagenet import DEPTHS, imagenet_resnet
 from tf_n2uq.models.resnet_small import small_resnet
 from tf_n2uq.schemes import N2UQPACTQuantizeConfig, N2UQScheme
@@ -39,7 +41,9 @@ def _resnet(builder: Callable[..., keras.Model], depth: int, as_published: bool)
 _NETWORKS = {
     **{f'resnet{depth}': _resnet(imagenet_resnet, depth, True) for depth in DEPTHS},
     'mobilenet_v2': _Network(mobilenet_v2, as_published=True, clipped=CLIPPED),
-    **{f'resnet{depth}': _resnet(small_resnet, depth, False) for depth in (20, 8)},
+    'mobilenet_v1': _Network(mobilenet_v1, as_published=False),
+    'mobilenet_v2_relu': _Network(mobilenet_v2_relu, as_published=False),
+    **{f'resnet{depth}': _resnet(small_resnet, depth, False) for depth in (20, 56, 110, 8)},
 }
 
 
@@ -55,15 +59,16 @@ def build(
 
     Args:
         name: `resnet18`, `resnet34`, `resnet50`, `resnet101`, `resnet152` or `mobilenet_v2`, for
-            ImageNet and as N2UQ publishes them; `resnet20` (for images around 32×32), or
-            `resnet8`, its smaller sibling.
+            ImageNet and as N2UQ publishes them; `mobilenet_v1` or `mobilenet_v2_relu`, for
+            ImageNet with plain ReLUs, as AdaBits has them; `resnet20`, `resnet56` or `resnet110`
+            (for images around 32×32), or `resnet8`, their smaller sibling.
         bits: None for the float network; 2..8 (of `mobilenet_v2` 2..7) for the network after
             `quantize_apply` with `N2UQScheme(bits)`. The published networks keep their first
             convolution, last dense layer and all tensors between the layers in float
-            (`boundary_bits=None, tensor_bits=None`), the small ones have 8 bits there.
+            (`boundary_bits=None, tensor_bits=None`), the others have 8 bits there.
         quantize_downsample: whether the 1×1 convolutions of the shortcuts are quantized to
-            `bits` too; otherwise they stay in float. Read only if `bits` is given;
-            `mobilenet_v2` has none.
+            `bits` too; otherwise they stay in float. Read only if `bits` is given; MobileNets
+            have none.
         input_shape: `(height, width, channels)`.
         classes: number of logits.
         width: factor on the number of filters, > 0; 0.5 is half width.

@@ -9,7 +9,7 @@ from tf_n2uq.models.convolution import convolution, depthwise_convolution
 
 _layers = keras.layers
 # Expansion, filters, blocks, stride of the first block (MobileNetV2, table 2).
-_STAGES = (
+STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
     (6, 32, 3, 2),
@@ -45,22 +45,24 @@ def mobilenet_v2(
         A Functional model from images to logits `[batch, classes]`, float32.
     """
     image = keras.Input(input_shape, name='image')
-    x = convolution(image, _filters(32, width), 3, 2, 'feature_0_conv1', 'feature_0_bn1')
+    x = convolution(image, filters_of_width(32, width), 3, 2, 'feature_0_conv1', 'feature_0_bn1')
     x = _layers.ReLU(6.0, name='feature_0_relu6')(x)
     number = 0
-    for expansion, filters, blocks, first_stride in _STAGES:
+    for expansion, filters, blocks, first_stride in STAGES:
         for block in range(blocks):
             number += 1
             stride = first_stride if block == 0 else 1
-            x = _bottleneck(x, expansion, _filters(filters, width), stride, f'feature_{number}')
-    x = convolution(x, _filters(1280, max(1.0, width)), 1, 1, CLIPPED, 'feature_18_bn1')
+            x = _bottleneck(
+                x, expansion, filters_of_width(filters, width), stride, f'feature_{number}'
+            )
+    x = convolution(x, filters_of_width(1280, max(1.0, width)), 1, 1, CLIPPED, 'feature_18_bn1')
     x = _layers.ReLU(6.0, name='feature_18_relu6')(x)
     x = _layers.GlobalAveragePooling2D(name='avgpool')(x)
     logits = _layers.Dense(classes, name='fc')(x)
     return keras.Model(image, logits, name=name)
 
 
-def _filters(filters: int, width: float) -> int:
+def filters_of_width(filters: int, width: float) -> int:
     """A multiple of 8, not more than a tenth below `filters · width`."""
     wanted = filters * width
     rounded = max(8, int(wanted + 4) // 8 * 8)

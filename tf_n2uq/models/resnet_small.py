@@ -20,7 +20,7 @@ def small_resnet(
     stage begins, the shortcut is a 1×1 convolution with batch normalization.
 
     Args:
-        depth: 6n + 2: 8, 20, 32, …
+        depth: 6n + 2: 8, 20, 56, 110, …
         width: factor on the number of filters.
         input_shape: `(height, width, channels)`.
         classes: number of logits.

@@ -50,7 +50,7 @@ def add_bits(model: keras.Model, bits: int, dataset: Any, verbose: int = 1) -> k
     widths = bit_widths(model)
     graph = Graph.from_model(model)
     for step in graph:
-        _widen(step, model.get_layer(step.origin), bits)
+        _widen(step, bits)
     if bits == _INT8:
         for step in graph:
             quantize_at_8_bits(graph, step)
@@ -81,8 +81,9 @@ def _check_new(model: keras.Model, bits: int) -> None:
         )
 
 
-def _widen(step: Step, layer: keras.layers.Layer, bits: int) -> None:
-    """Gives a step, the copy of an adaptive layer, room for one more bit-width."""
+def _widen(step: Step, bits: int) -> None:
+    """Gives a step with an adaptive layer room for one more bit-width; weights are copied later."""
+    layer = step.layer
     if isinstance(layer, SwitchableBatchNormalization):
         widths = sorted([*layer.bit_widths, bits], reverse=True)
         config = {**layer.get_config(), 'bits': widths}

@@ -1,6 +1,7 @@
 """Training: distillation, optimizer, schedules, run folders, TensorBoard, many devices."""
 
 from tf_n2uq.training import distribution
+from tf_n2uq.training.adaptive import AdaptiveTraining
 from tf_n2uq.training.best_checkpoint import BestCheckpoint
 from tf_n2uq.training.distillation import Distillation
 from tf_n2uq.training.metrics_log import MetricsLog, read_metrics
@@ -13,11 +14,14 @@ from tf_n2uq.training.optimizer import (
 from tf_n2uq.training.progress import Progress, input_speed
 from tf_n2uq.training.run import epochs_done, fit
 from tf_n2uq.training.run_directory import RunDirectory, describe_environment, run_summary
-from tf_n2uq.training.schedule import linear_decay
+from tf_n2uq.training.schedule import cosine_decay, linear_decay, step_decay
+from tf_n2uq.training.sgd import L2SGD
 from tf_n2uq.training.summary import QuantizerSummary, tensorboard_callbacks
 
 __all__ = [
+    'L2SGD',
     'THRESHOLDS_AND_SCALES_AT_A_TENTH',
+    'AdaptiveTraining',
     'BestCheckpoint',
     'Distillation',
     'LearningRateGroups',
@@ -26,6 +30,7 @@ __all__ = [
     'Progress',
     'QuantizerSummary',
     'RunDirectory',
+    'cosine_decay',
     'describe_environment',
     'distribution',
     'epochs_done',
@@ -35,5 +40,6 @@ __all__ = [
     'linear_decay',
     'read_metrics',
     'run_summary',
+    'step_decay',
     'tensorboard_callbacks',
 ]

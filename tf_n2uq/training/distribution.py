@@ -15,6 +15,7 @@ import tf_keras as keras
 STRATEGIES = ('none', 'mirrored', 'multi_worker', 'tpu')
 PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
 
+_NORMALIZATIONS = ('BatchNormalization', 'SwitchableBatchNormalization')
 _TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
     '"task": {"type": "worker", "index": 0}}'
@@ -199,7 +200,9 @@ def _gather(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
 
 def _synchronize(config: dict[str, Any], name: str) -> None:
     layers = [
-        layer['config'] for layer in config['layers'] if layer['class_name'] == 'BatchNormalization'
+        layer['config']
+        for layer in config['layers']
+        if layer['class_name'].split('>')[-1] in _NORMALIZATIONS
     ]
     if not layers:
         raise ValueError(

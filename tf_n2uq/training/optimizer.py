@@ -16,7 +16,7 @@ from tf_n2uq.training import arguments
 Multipliers = Mapping[str, float] | Iterable[Sequence[Any]]
 
 THRESHOLDS_AND_SCALES_AT_A_TENTH: Mapping[str, float] = {
-    r'_(start|intervals|input_scale|output_scale|clip_value)$': 0.1
+    r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$': 0.1
 }
 """N2UQ's second learning rate: what quantizers learn moves at a tenth of what kernels do."""
 
@@ -41,22 +41,34 @@ class LearningRateGroups(keras.optimizers.Optimizer):
             expression that is searched for in the variable's name without its `:0`, for example
             `conv/quantizer_start`. A factor is a finite number, zero or above; at zero the
             variable stands still.
+        no_decay: Patterns likewise: the variables whose name one of them matches have no weight
+            decay, besides those of Keras' `exclude_from_weight_decay`. Unlike the latter, it is
+            saved with the optimizer.
         *args: What the optimizer class takes.
         **kwargs: What the optimizer class takes.
 
     Raises:
-        TypeError: `multipliers` is neither a mapping nor pairs, a pattern is not a string, or a
-            factor is not a number.
+        TypeError: `multipliers` is neither a mapping nor pairs, `no_decay` is not a sequence, a
+            pattern is not a string, or a factor is not a number.
         ValueError: A pattern is not a regular expression, or a factor is negative or not finite.
     """
 
     _factor_in_use = 1.0
 
-    def __init__(self, *args: Any, multipliers: Multipliers = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        multipliers: Multipliers = (),
+        no_decay: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         groups = _checked_groups(multipliers)
+        no_decay = _checked_patterns(no_decay)
         super().__init__(*args, **kwargs)
         self._groups = self._no_dependency(groups)
+        self._no_decay = self._no_dependency(no_decay)
         self._factors = self._no_dependency(())
+        self._decays = self._no_dependency(())
 
     @property
     def learning_rate(self) -> Any:
@@ -77,6 +89,9 @@ class LearningRateGroups(keras.optimizers.Optimizer):
         if not self._factors:
             names = [re.sub(r':\d+$', '', variable.name) for variable in var_list]
             self._factors = self._no_dependency(tuple(self._factor_of(name) for name in names))
+            self._decays = self._no_dependency(
+                tuple(not any(re.search(each, name) for each in self._no_decay) for name in names)
+            )
             self._warn_of_idle_patterns(names)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
@@ -86,7 +101,11 @@ class LearningRateGroups(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The optimizer's configuration, `multipliers` as a list of `[pattern, factor]`."""
-        return {**super().get_config(), 'multipliers': [list(group) for group in self._groups]}
+        return {
+            **super().get_config(),
+            'multipliers': [list(group) for group in self._groups],
+            'no_decay': list(self._no_decay),
+        }
 
     def _apply_weight_decay(self, variables: Sequence[tf.Variable]) -> None:
         by_factor: dict[float, list[tf.Variable]] = {}
@@ -95,6 +114,10 @@ class LearningRateGroups(keras.optimizers.Optimizer):
         for factor, members in by_factor.items():
             with self._at_factor(factor):
                 super()._apply_weight_decay(members)
+
+    def _use_weight_decay(self, variable: tf.Variable) -> bool:
+        decays = self._decays[self._index_dict[self._var_key(variable)]]
+        return decays and super()._use_weight_decay(variable)
 
     @contextlib.contextmanager
     def _at_factor(self, factor: float) -> Iterator[None]:
@@ -134,7 +157,8 @@ class N2UQAdam(LearningRateGroups, keras.optimizers.Adam):
     Args:
         learning_rate: Base learning rate, a number or a Keras schedule such as `linear_decay`.
         multipliers: See `LearningRateGroups`. By default the variables that quantizers learn
-            (`*_start`, `*_intervals`, `*_input_scale`, `*_output_scale`, `*_clip_value`) at 0.1.
+            (`*_start`, `*_intervals`, `*_input_scale`, `*_output_scale`, `*_clip_value`,
+            `*_step_size`) at 0.1.
         **kwargs: What `tf_keras.optimizers.Adam` takes: `beta_1`, `weight_decay`, `clipnorm`...
 
     Raises:
@@ -167,6 +191,12 @@ def _checked_groups(multipliers: Multipliers) -> tuple[tuple[str, float], ...]:
     return tuple(_checked_group(pair) for pair in pairs)
 
 
+def _checked_patterns(patterns: Any) -> tuple[str, ...]:
+    if isinstance(patterns, str) or not isinstance(patterns, Iterable):
+        raise TypeError(f'`no_decay` must be a sequence of regular expressions, got {patterns!r}.')
+    return tuple(_checked_pattern(pattern, '`no_decay`') for pattern in patterns)
+
+
 def _checked_group(pair: Any) -> tuple[str, float]:
     try:
         pattern, factor = pair
@@ -182,10 +212,14 @@ def _checked_group(pair: Any) -> tuple[str, float]:
         raise ValueError(
             f'`multipliers`: the factor of {pattern!r} must be at least 0, got {factor!r}.'
         )
+    return _checked_pattern(pattern, '`multipliers`'), number
+
+
+def _checked_pattern(pattern: Any, name: str) -> str:
+    if not isinstance(pattern, str):
+        raise TypeError(f'{name} must hold strings, got {pattern!r}.')
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(
-            f'`multipliers`: {pattern!r} is not a regular expression: {error}.'
-        ) from error
-    return pattern, number
+        raise ValueError(f'{name}: {pattern!r} is not a regular expression: {error}.') from error
+    return pattern

@@ -1,0 +1,197 @@
+"""The results of `compare_methods.py`: their files, and the tables made of them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+FLOAT = 'float'
+METRICS = 'metrics.jsonl'
+RESULT = 'result.json'
+_HEAD = (
+    '',
+    'seeds',
+    'Keras',
+    'TFLite',
+    'agreement',
+    'file, bytes',
+    'kernels, bytes',
+    'step, ms',
+    'step, CPU ms',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        seed: of start weights and order.
+        method: key of `METHODS`, or FLOAT.
+        bits: of kernels and inputs; None in float.
+        together: all bit-widths of the adaptive network that it is one of; () for a network of its
+            own.
+    """
+
+    seed: int
+    method: str
+    bits: int | None = None
+    together: tuple[int, ...] = ()
+
+    def folder(self, out: Path) -> Path:
+        """Returns where its file and result are kept."""
+        name = FLOAT if self.bits is None else f'{self.method}_{self.bits}bit'
+        return out / f'seed{self.seed}' / name
+
+    def training_folder(self, out: Path) -> Path:
+        """Returns where its training is kept, which bit-widths may share."""
+        if not self.together:
+            return self.folder(out)
+        return (
+            out / f'seed{self.seed}' / f'{self.method}_{"_".join(map(str, self.together))}_together'
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came out of a run; accuracies and agreement are shares of the test images.
+
+    Attributes:
+        seed: of the run.
+        method: of the run.
+        bits: of the run; None in float.
+        keras_accuracy: of the best epoch's model.
+        tflite_accuracy: of its TFLite file.
+        agreement: how often both name the same class.
+        file_bytes: of the TFLite file.
+        kernel_bytes: of the kernels in it.
+        step_ms: median wall time of a training step; None if too few were made.
+        step_cpu_ms: median processor time of a training step, all threads together.
+        test_examples: number of test images.
+        seconds: how long the run took, what an interruption cut off left out.
+    """
+
+    seed: int
+    method: str
+    bits: int | None
+    keras_accuracy: float
+    tflite_accuracy: float
+    agreement: float
+    file_bytes: int
+    kernel_bytes: int
+    step_ms: float | None
+    step_cpu_ms: float | None
+    test_examples: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One method at one bit-width: its results, one a seed."""
+
+    method: str
+    bits: int | None
+    results: Sequence[Result]
+
+    def values(self, name: str) -> list[float]:
+        """Returns a figure of all seeds, where it is known."""
+        return [value for r in self.results if (value := getattr(r, name)) is not None]
+
+    def mean(self, name: str) -> float:
+        """Returns the mean over the seeds."""
+        return statistics.fmean(self.values(name))
+
+    def deviation(self, name: str) -> float | None:
+        """Returns the sample standard deviation over the seeds; None for one seed."""
+        values = self.values(name)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+def read_result(path: Path) -> Result:
+    """Reads the result of a finished run.
+
+    Raises:
+        ValueError: if the file does not hold one.
+    """
+    try:
+        return Result(**json.loads(path.read_text(encoding='utf-8')))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path}: expected the result of a run, got something else ({error}). Remove the '
+            'file to have it measured again.'
+        ) from error
+
+
+def read_results(out: Path) -> list[Result]:
+    """Reads the results of all finished runs of a folder."""
+    return [read_result(path) for path in sorted(out.glob(f'seed*/*/{RESULT}'))]
+
+
+def rows_of(results: Sequence[Result], methods: Sequence[str]) -> list[Row]:
+    """Puts the seeds together: first the float network, then by bits, in the order of `methods`."""
+    rows: dict[tuple[int, str], list[Result]] = {}
+    for result in sorted(results, key=lambda result: result.seed):
+        rows.setdefault((result.bits or 0, result.method), []).append(result)
+    order = {method: place for place, method in enumerate(methods)}
+    keys = sorted(rows, key=lambda key: (key[0], order.get(key[1], len(order)), key[1]))
+    return [Row(method, bits or None, rows[bits, method]) for bits, method in keys]
+
+
+def title_of(method: str, bits: int | None, titles: Mapping[str, str]) -> str:
+    """Returns what tables and messages call a method at a bit-width."""
+    title = titles.get(method, method)
+    return title if bits is None else f'{bits}-bit {title}'
+
+
+def csv_text(results: Sequence[Result]) -> str:
+    """Returns a table with a line for every run."""
+    text = io.StringIO()
+    names = [field.name for field in dataclasses.fields(Result)]
+    writer = csv.DictWriter(text, names, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(
+        dataclasses.asdict(result)
+        for result in sorted(results, key=lambda r: (r.seed, r.bits or 0, r.method))
+    )
+    return text.getvalue()
+
+
+def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
+    """Returns a table with a line for every method and bit-width, and what it shows."""
+    lines = [_HEAD, ('---',) * len(_HEAD), *(_cells(row, titles) for row in rows)]
+    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    examples = rows[0].results[0].test_examples
+    return (
+        f'{table}\n\nMeans over the seeds, ± sample standard deviation; accuracy and agreement of '
+        f'file and Keras model on {examples:,} test images.\nSteps: medians. What else runs '
+        'on the processors makes the wall time longer, and the processor time hardly.\n'
+    )
+
+
+def _cells(row: Row, titles: Mapping[str, str]) -> tuple[str, ...]:
+    return (
+        title_of(row.method, row.bits, titles),
+        str(len(row.results)),
+        _spread(row, 'keras_accuracy'),
+        _spread(row, 'tflite_accuracy'),
+        f'{row.mean("agreement"):.2%}',
+        f'{row.mean("file_bytes"):,.0f}',
+        f'{row.mean("kernel_bytes"):,.0f}',
+        _milliseconds(row, 'step_ms'),
+        _milliseconds(row, 'step_cpu_ms'),
+    )
+
+
+def _milliseconds(row: Row, name: str) -> str:
+    return f'{row.mean(name):.1f}' if row.values(name) else '-'
+
+
+def _spread(row: Row, name: str) -> str:
+    deviation = row.deviation(name)
+    spread = '-' if deviation is None else f'{100 * deviation:.2f}'
+    return f'{100 * row.mean(name):.2f} ± {spread} %'

@@ -1,0 +1,309 @@
+"""The trainings of `compare_methods.py`: one float network a seed, and low-bit ones from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+from compare_results import FLOAT, METRICS, RESULT, Result, Run
+
+import tf_n2uq
+from tf_n2uq.data import ImageData
+from tf_n2uq.training import files
+
+_BEST = 'best.weights.h5'
+_STEP_TIMES = 'step_times.json'
+_CALIBRATION_BATCHES = 32
+_LEARNED_BY_QUANTIZERS = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
+# Steps of a process that are not timed: TensorFlow traces and XLA compiles in them.
+_WARM_UP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A row of `METHODS`.
+
+    Attributes:
+        title: what tables call it.
+        scheme: from a bit-width to the scheme for `quantize_apply`; of an adaptive method from
+            all of them.
+        adaptive: whether one network runs at all bit-widths.
+    """
+
+    title: str
+    scheme: Callable[[Any], Any]
+    adaptive: bool = False
+
+
+METHODS = {
+    'n2uq': Method('N2UQ', tf_n2uq.N2UQScheme),
+    'lsq': Method('LSQ', tf_n2uq.LSQScheme),
+    'pact': Method('PACT', tf_n2uq.PACTScheme),
+    'dorefa': Method('DoReFa', tf_n2uq.DoReFaScheme),
+    'sat': Method('SAT', tf_n2uq.SATScheme),
+    'adabits': Method('AdaBits', tf_n2uq.AdaBitsScheme, adaptive=True),
+    'adabits_n2uq': Method(
+        'AdaBits, N2UQ', lambda bits: tf_n2uq.AdaBitsScheme(bits, method='n2uq'), adaptive=True
+    ),
+}
+TITLES = {FLOAT: 'float', **{name: method.title for name, method in METHODS.items()}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What all runs of a comparison have in common.
+
+    Attributes:
+        dataset: name of the data set.
+        data_dir: its folder, None for where it usually is.
+        model: network of `tf_n2uq.models.build`.
+        width: factor on its filters.
+        epochs: at low bits.
+        float_epochs: of the float network.
+        batch_size: images in a step.
+        augment: of training images, see `tf_n2uq.data.Split.dataset`.
+        learning_rate: start of the linear decay, in float and at low bits.
+        distill: whether the float network's probabilities are learned instead of the labels.
+        train_examples: how many training images are used, None for all.
+        quantizer_rate: factor on it for what quantizers learn.
+    """
+
+    dataset: str
+    data_dir: str | None
+    model: str
+    width: float
+    epochs: int
+    float_epochs: int
+    batch_size: int
+    augment: str | None
+    learning_rate: float
+    distill: bool
+    train_examples: int | None
+    quantizer_rate: float
+
+
+class Trainer:
+    """Does one run at a time; each goes on after its last whole epoch."""
+
+    def __init__(self, data: ImageData, settings: Settings, out: Path) -> None:
+        """Takes what all runs share.
+
+        Raises:
+            ValueError: if there is no such network, or it cannot be built.
+        """
+        self.data = data
+        self.settings = settings
+        self.out = out
+        self.steps_per_epoch = -(-data.train.examples // settings.batch_size)
+        self.float_network()
+
+    def float_network(self) -> keras.Model:
+        """Builds the float network with fresh weights."""
+        return tf_n2uq.models.build(
+            self.settings.model,
+            input_shape=self.data.image_shape,
+            classes=self.data.classes,
+            width=self.settings.width,
+        )
+
+    def run(self, run: Run) -> Result:
+        """Trains, exports and measures; the result is also written into the run's folder."""
+        began = time.perf_counter()
+        # What the run before left in memory goes first.
+        keras.backend.clear_session()
+        gc.collect()
+        keras.utils.set_random_seed(run.seed)
+        folder = run.folder(self.out)
+        if run.bits is None:
+            model = self.train_float(run.seed, folder)
+            content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        else:
+            model = self.train_low_bit(run)
+            content = tf_n2uq.tflite.convert(model)
+        folder.mkdir(exist_ok=True)
+        path = str(folder / 'model.tflite')
+        files.replace_file(path, lambda temporary: Path(temporary).write_bytes(content))
+        result = self.measure(run, model, content, began)
+        text = json.dumps(dataclasses.asdict(result), indent=2)
+        files.replace_text(str(folder / RESULT), text + '\n')
+        return result
+
+    def train_float(self, seed: int, folder: Path) -> keras.Model:
+        """Trains the network that all low-bit ones of a seed start from."""
+        model = self.float_network()
+        rate = self.decay(self.settings.float_epochs)
+        model.compile(keras.optimizers.Adam(rate), label_loss(), metrics=['accuracy'])
+        self.fit(model, folder, self.settings.float_epochs, 'val_accuracy', seed)
+        load_best(model, folder)
+        return model
+
+    def train_low_bit(self, run: Run) -> keras.Model:
+        """Quantizes the float network of the seed, calibrates and trains."""
+        float_model, folder = self.float_network(), run.training_folder(self.out)
+        load_best(float_model, Run(run.seed, FLOAT).folder(self.out))
+        model = tfmot.quantization.keras.quantize_apply(
+            tfmot.quantization.keras.quantize_annotate_model(float_model),
+            scheme=METHODS[run.method].scheme(run.together or run.bits),
+        )
+        # Of an adaptive network, another bit-width may have been measured before.
+        if tf_n2uq.training.epochs_done(folder) < self.settings.epochs:
+            images = self.data.train.dataset(self.settings.batch_size).take(_CALIBRATION_BATCHES)
+            tf_n2uq.calibrate(model, images, verbose=0)
+            trained = self.compiled(model, float_model)
+            # The distance to the teacher tells more than the labels of a small validation split,
+            # and an adaptive network has several accuracies.
+            by_loss = self.settings.distill or bool(run.together)
+            monitor = 'val_loss' if by_loss else 'val_accuracy'
+            self.fit(trained, folder, self.settings.epochs, monitor, run.seed)
+        load_best(model, folder)
+        if not run.together:
+            return model
+        assert run.bits is not None
+        return tf_n2uq.extract(model, run.bits)
+
+    def compiled(self, model: keras.Model, teacher: keras.Model) -> keras.Model:
+        """Returns what trains a quantized model."""
+        optimizer, distill = self.optimizer(model), self.settings.distill
+        if tf_n2uq.bit_widths(model):
+            trainer = tf_n2uq.training.AdaptiveTraining(model, teacher if distill else None)
+            trainer.compile(optimizer, None if distill else label_loss())
+            return trainer
+        if distill:
+            trainer = tf_n2uq.training.Distillation(model, teacher)
+            trainer.compile(optimizer)
+            return trainer
+        model.compile(optimizer, label_loss(), metrics=['accuracy'])
+        return model
+
+    def decay(self, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
+        """Linear decay over a training of so many epochs."""
+        steps = epochs * self.steps_per_epoch
+        return tf_n2uq.training.linear_decay(self.settings.learning_rate, steps)
+
+    def optimizer(self, model: keras.Model) -> keras.optimizers.Optimizer:
+        """The optimizer of all methods, with a rate of its own for what quantizers learn."""
+        learned = any(
+            re.search(_LEARNED_BY_QUANTIZERS, variable.name.split(':')[0])
+            for variable in model.trainable_variables
+        )
+        return tf_n2uq.training.N2UQAdam(
+            self.decay(self.settings.epochs),
+            multipliers={_LEARNED_BY_QUANTIZERS: self.settings.quantizer_rate} if learned else (),
+        )
+
+    def fit(self, model: keras.Model, folder: Path, epochs: int, monitor: str, seed: int) -> None:
+        """Trains in a folder; every run of a seed sees the same batches."""
+        train = self.data.train.dataset(
+            self.settings.batch_size,
+            shuffle=True,
+            seed=seed,
+            augment=self.settings.augment,
+        )
+        tf_n2uq.training.fit(
+            model,
+            train,
+            self.data.validation.dataset(self.settings.batch_size),
+            epochs=epochs,
+            run_dir=folder,
+            resume=(folder / METRICS).exists(),
+            monitor=monitor,
+            best=_BEST,
+            callbacks=[StepTimes(folder / _STEP_TIMES)],
+            verbose=2,
+        )
+
+    def measure(self, run: Run, model: keras.Model, content: bytes, began: float) -> Result:
+        """Evaluates a model and its file on the test images."""
+        test = self.data.test.dataset(self.settings.batch_size)
+        evaluation = tf_n2uq.tflite.evaluate(content, test, reference=model)
+        wall, processor = StepTimes(run.training_folder(self.out) / _STEP_TIMES).medians()
+        return Result(
+            seed=run.seed,
+            method=run.method,
+            bits=run.bits,
+            keras_accuracy=keras_accuracy(model, test),
+            tflite_accuracy=evaluation.accuracy,
+            agreement=evaluation.agreement or 0.0,
+            file_bytes=len(content),
+            kernel_bytes=tf_n2uq.tflite.inspect(content).kernel_bytes,
+            step_ms=wall,
+            step_cpu_ms=processor,
+            test_examples=evaluation.examples,
+            seconds=round(time.perf_counter() - began, 1),
+        )
+
+
+class StepTimes(keras.callbacks.Callback):
+    """Keeps in a file how long each step took, those before an interruption included."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        # Pairs of wall and processor time.
+        self._milliseconds = json.loads(path.read_text()) if path.exists() else []
+        self._steps = 0
+        self._began = self._clocks()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clocks."""
+        self._began = self._clocks()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops them."""
+        self._steps += 1
+        if self._steps > _WARM_UP:
+            elapsed = 1000 * (self._clocks() - self._began)
+            self._milliseconds.append(elapsed.round(2).tolist())
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the times so far."""
+        files.replace_text(str(self._path), json.dumps(self._milliseconds) + '\n')
+
+    def medians(self) -> tuple[float | None, float | None]:
+        """Returns the medians of wall and processor time, None where no step was timed."""
+        if not self._milliseconds:
+            return None, None
+        wall, processor = np.median(self._milliseconds, axis=0).round(2).tolist()
+        return wall, processor
+
+    def _clocks(self) -> np.ndarray:
+        return np.array([time.perf_counter(), time.process_time()])
+
+
+def label_loss() -> keras.losses.Loss:
+    """Cross-entropy with the labels."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def load_best(model: keras.Model, folder: Path) -> None:
+    """Gives a model the weights of the best epoch of a run.
+
+    Raises:
+        ValueError: if the run has none.
+    """
+    path = folder / _BEST
+    if not path.exists():
+        raise ValueError(
+            f'{folder}: expected an epoch with a finite loss, got none: the training diverged. '
+            'Leave this method or bit-width out, or compare at a lower --learning_rate in another '
+            '--out.'
+        )
+    model.load_weights(path)
+
+
+def keras_accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
+    """Returns the fraction of images for which the largest logit is the label's."""
+    metric = keras.metrics.SparseCategoricalAccuracy()
+    for images, labels in dataset:
+        metric.update_state(labels, model.predict_on_batch(images))
+    return float(metric.result())
