@@ -33,6 +33,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/quantizer_op.py
 	$(BIN)/python benchmarks/training_step.py --rounds 9
+	$(BIN)/python benchmarks/adaptive_step.py --rounds 9
 	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5
 	$(BIN)/python benchmarks/published_networks.py --rounds 3
 	$(BIN)/python benchmarks/tflite.py --networks resnet18:2,resnet18:4,mobilenet_v2:4

@@ -65,8 +65,10 @@ class Recipe:
             folder: where to.
             sample: images that the quantizers are shown by, float32 `[batch, …]`.
         """
-        config = self._config
-        if config.method == 'n2uq' and not config.is_adaptive and config.bits != _INT8:
+        bits = self._config.bits
+        # An adaptive network is looked at where it starts, at its highest bit-width.
+        highest = bits if isinstance(bits, int) else bits[0]
+        if self._config.method == 'n2uq' and highest != _INT8:
             return tf_n2uq.training.tensorboard_callbacks(folder, sample)
         return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
 

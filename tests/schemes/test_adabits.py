@@ -168,8 +168,10 @@ def test_the_methods_options_reach_it():
     scheme = tf_n2uq.AdaBitsScheme((4, 2), levels='centered_symmetric', rescale=None)
     config = scheme.default_config().configs[4]
     assert (config.levels, config.rescale) == ('centered_symmetric', None)
-    with pytest.raises(TypeError, match='levels'):
+    with pytest.raises(TypeError, match="expected no options with method='n2uq', got levels"):
         tf_n2uq.AdaBitsScheme((4, 2), method='n2uq', levels='modified')
+    with pytest.raises(TypeError, match='expected levels, rescale .* got weight_bits'):
+        tf_n2uq.AdaBitsScheme((4, 2), weight_bits=4)
 
 
 @pytest.mark.parametrize('new', [8, 5])

@@ -30,9 +30,9 @@ def float_model(seed=0, regularizer=None):
     )
 
 
-def adaptive_model(points, bits=BITS, **arguments):
+def adaptive_model(points, bits=BITS, method='sat', **arguments):
     annotated = tfmot.quantization.keras.quantize_annotate_model(float_model(**arguments))
-    scheme = tf_n2uq.AdaBitsScheme(bits)
+    scheme = tf_n2uq.AdaBitsScheme(bits, method)
     model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
     tf_n2uq.calibrate(model, points, verbose=0)
     return model
@@ -168,6 +168,16 @@ def test_a_run_is_resumed_and_its_best_model_has_all_bit_widths(blobs, tmp_path)
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
     best = keras.models.load_model(tmp_path / 'parts' / 'best.keras')
     assert tf_n2uq.bit_widths(best) == BITS
+
+
+def test_occupancy_is_that_of_the_active_bit_width(blobs):
+    points, _ = blobs
+    model = adaptive_model(points, (3, 2), 'n2uq')
+    for bits in (3, 2):
+        tf_n2uq.set_bits(model, bits)
+        (occupancy,) = tf_n2uq.training.level_occupancy(model, points).values()
+        assert occupancy.shape == (2**bits,)
+        assert occupancy.sum() == pytest.approx(1.0)
 
 
 def test_synchronized_normalization_reaches_all_bit_widths(blobs):

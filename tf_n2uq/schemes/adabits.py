@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,6 +90,7 @@ class AdaBitsScheme(LowBitScheme):
         self.method = method
         self.weight_only = weight_only
         self.shared_affine = shared_affine
+        _check_options(method, method_options)
         self._single = _METHODS[method](self.bit_widths[0], **method_options)
 
     def make_config(self, weight_bits: int, activation_bits: int) -> KernelQuantizeConfig:
@@ -104,3 +106,14 @@ class AdaBitsScheme(LowBitScheme):
 
     def get_layout_transformer(self) -> AdaptiveLayoutTransform:
         return AdaptiveLayoutTransform(self, self.bit_widths, self.shared_affine)
+
+
+def _check_options(method: str, options: Mapping[str, Any]) -> None:
+    general = inspect.signature(LowBitScheme).parameters
+    own = [name for name in inspect.signature(_METHODS[method]).parameters if name not in general]
+    unknown = sorted(set(options) - set(own))
+    if unknown:
+        expected = ', '.join(own) or 'no options'
+        raise TypeError(
+            f'method_options: expected {expected} with method={method!r}, got {", ".join(unknown)}.'
+        )

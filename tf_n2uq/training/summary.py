@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.training import files, occupancy
-from tf_n2uq.training.distillation import Distillation
+from tf_n2uq.training.student_trainer import StudentTrainer
 
 
 class QuantizerSummary(keras.callbacks.Callback):
@@ -23,8 +23,8 @@ class QuantizerSummary(keras.callbacks.Callback):
     - `<layer>/levels`: histogram of the levels that the values fall on, one bar per level;
     - `<layer>/occupancy/<level>`: fraction of the values on that level.
 
-    Of a `Distillation` it looks at the student. The step is the epoch, from 0 as in Keras'
-    `TensorBoard` callback.
+    Of a `Distillation` or an `AdaptiveTraining` it looks at the student, at its active bit-width.
+    The step is the epoch, from 0 as in Keras' `TensorBoard` callback.
 
     Args:
         log_dir: Folder for the event file; it is created if it is not there.
@@ -47,7 +47,7 @@ class QuantizerSummary(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Builds the inference of the sample."""
-        model = self.model.student if isinstance(self.model, Distillation) else self.model
+        model = self.model.student if isinstance(self.model, StudentTrainer) else self.model
         self._probe = occupancy.QuantizerProbe(model)
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
