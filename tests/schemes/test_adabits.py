@@ -138,6 +138,18 @@ def test_calibration_gives_each_bit_width_values_of_its_own():
     assert all(high > low for high, low in zip(of[5], of[2], strict=True))
 
 
+def test_a_summary_is_of_the_active_bit_width():
+    model = adaptive(calibrated=False)
+    lines: list[str] = []
+    tf_n2uq.set_bits(model, 2)
+    tf_n2uq.summary(model, lines.append)
+    (widths,) = (line for line in lines if line.startswith('bit-widths'))
+    assert widths.endswith('8, 4, 2; shown at 2')
+    (work,) = (line for line in lines if line.startswith('mult-adds'))
+    assert '2×2' in work
+    assert '4×4' not in work
+
+
 def test_scale_and_offset_can_be_shared():
     model = adaptive(shared_affine=True)
     (gamma,) = (v for v in model.weights if 'gamma' in v.name)

@@ -10,6 +10,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.schemes.adaptive import active_bits, bit_widths
 from tf_n2uq.schemes.checks import check_model
 from tf_n2uq.schemes.graph import nodes_in_order
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
@@ -33,6 +34,7 @@ _SHORTEST_NAME = 8
 def summary(model: keras.Model, print_fn: Callable[[str], object] = print) -> None:
     """Prints the bits, sizes and work of every layer with a kernel, and totals.
 
+    Of an adaptive model it is the active bit-width; `others` are the values of all bit-widths.
     Bytes are those of kernels at their bits, and of all else at 32. What a file stores is what
     `tf_n2uq.tflite.inspect` tells of it: it has INT4 kernels for 2 and 3 bits.
 
@@ -161,7 +163,9 @@ def _totals(model: keras.Model, rows: list[_Row]) -> list[str]:
         name = '×'.join(str(bits) for bits in (row.kernels[0][1], row.input_bits))
         work[name] = work.get(name, 0) + (row.multiply_adds or 0)
     bits_per_weight = kernel_bits / kernel_values if kernel_values else 0.0
+    widths = ', '.join(map(str, bit_widths(model)))
     return [
+        *(titled('bit-widths', f'{widths}; shown at {active_bits(model)}') if widths else []),
         *titled('kernels', f'{kernel_values:,} values, {_bytes(kernel_bits):,} bytes'),
         *titled('', f'{bits_per_weight:.2f} bits per weight'),
         *titled('others', f'{others:,} values, {_bytes(_FLOAT_BITS * others):,} bytes'),
