@@ -135,7 +135,7 @@ def test_regularization_counts_once(blobs):
     for regularizer in (None, keras.regularizers.L2(0.1)):
         model = adaptive_model(points, regularizer=regularizer)
         trainer = AdaptiveTraining(model)
-        trainer.compile('sgd', cross_entropy)
+        trainer.compile('sgd', cross_entropy, metrics='accuracy')
         losses.append(trainer.evaluate(points, labels, verbose=0)[0])
     kernel = model.get_layer('quant_inner').layer.kernel
     assert losses[1] - losses[0] == pytest.approx(0.1 * np.sum(np.square(kernel)), rel=1e-4)

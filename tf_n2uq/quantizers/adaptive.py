@@ -11,7 +11,7 @@ import tf_keras as keras
 from tf_n2uq.quantizers.base import ConfiguredQuantizer
 from tf_n2uq.quantizers.bits import check_bit_widths
 
-_WHAT_8_BITS_ARE = 8
+_INT8 = 8
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -110,7 +110,7 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
     @property
     def bits(self) -> int:
         """The bit-width of the tensor, which need not be that of the network."""
-        return _WHAT_8_BITS_ARE if self.is_identity else self.active.bits
+        return _INT8 if self.is_identity else self.active.bits
 
     @property
     def keeps_scale(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -57,9 +56,9 @@ class AdaptiveTraining(StudentTrainer):
     Raises:
         TypeError: A model is not a tf_keras model, `inplace_distillation` is not a bool,
             `from_logits` not a bool or None, or `temperature` not a number.
-        ValueError: `student` is not adaptive, not built or has nothing to train; the teacher does
-            not fit; `temperature` is out of range; or `from_logits` is None and the last layer of
-            a model cannot be found.
+        ValueError: `student` is not adaptive, not built, has nothing to train or several outputs;
+            the teacher does not fit; `temperature` is out of range; or `from_logits` is None and
+            the last layer of a model cannot be found.
     """
 
     def __init__(
@@ -76,6 +75,10 @@ class AdaptiveTraining(StudentTrainer):
         else:
             check_student_and_teacher(student, teacher)
         check_adaptive(student)
+        if len(student.outputs) != 1:
+            raise ValueError(
+                f'`student` ({student.name!r}) must have one output, got {len(student.outputs)}.'
+            )
         if not isinstance(inplace_distillation, bool):
             raise TypeError(
                 f'`inplace_distillation` must be True or False, got {inplace_distillation!r}.'
@@ -96,8 +99,8 @@ class AdaptiveTraining(StudentTrainer):
         self,
         optimizer: Any = 'rmsprop',
         loss: Any = None,
-        metrics: Sequence[Any] | None = ('accuracy',),
-        weighted_metrics: Sequence[Any] | None = None,
+        metrics: Any = ('accuracy',),
+        weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
         """Configures training.
@@ -106,7 +109,7 @@ class AdaptiveTraining(StudentTrainer):
             optimizer: A tf_keras optimizer or its name.
             loss: Of labels and the student's output, a Keras loss or its name; None with a
                 teacher.
-            metrics: Of labels and the student's output, per bit-width; a list of metrics or names.
+            metrics: Of labels and the student's output, per bit-width: metrics or their names.
             weighted_metrics: Likewise, for those that sample weights apply to.
             **kwargs: What `tf_keras.Model.compile` takes besides, such as `jit_compile`.
 

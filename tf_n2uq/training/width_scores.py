@@ -22,7 +22,7 @@ class WidthScores:
     Args:
         bits: The bit-width.
         loss: A Keras loss or its name.
-        metrics: Keras metrics or their names; metrics are copied.
+        metrics: A Keras metric or its name, or several; metrics are copied.
         weighted_metrics: Likewise, for those that sample weights apply to.
     """
 
@@ -30,8 +30,8 @@ class WidthScores:
         self,
         bits: int,
         loss: Any,
-        metrics: Sequence[Any],
-        weighted_metrics: Sequence[Any],
+        metrics: Any,
+        weighted_metrics: Any,
     ) -> None:
         self.bits = bits
         self._loss = LossesContainer(loss)
@@ -89,10 +89,10 @@ class TotalLoss(keras.metrics.Metric):
         return tf.add_n([scores.mean_loss for scores in self._scores])
 
 
-def _copied(metrics: Sequence[Any]) -> list[Any]:
+def _copied(metrics: Any) -> list[Any]:
     return [
         type(metric).from_config(metric.get_config())
         if isinstance(metric, keras.metrics.Metric)
         else metric
-        for metric in metrics
+        for metric in tf.nest.flatten(metrics)
     ]
