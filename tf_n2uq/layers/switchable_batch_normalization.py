@@ -17,8 +17,8 @@ class SwitchableBatchNormalization(keras.layers.Layer):
 
     What is active is read when the call is made or traced: `tf_n2uq.set_bits` changes it.
 
-    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020,
-    section 3.3; Yu et al., "Slimmable Neural Networks", ICLR 2019, section 3.2.
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020;
+    Yu et al., "Slimmable Neural Networks", ICLR 2019 (switchable batch normalization).
 
     Attributes:
         bit_widths: those that it has statistics of.

@@ -20,8 +20,8 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
 
     What is active is read when the call is made or traced: `tf_n2uq.set_bits` changes it.
 
-    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020,
-    section 3.3 (a clipping value per bit-width).
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020
+    (Switchable Clipping Level).
 
     Attributes:
         quantizers: By bit-width; None where the tensor has been quantized to that already.

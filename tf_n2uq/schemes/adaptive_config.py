@@ -20,7 +20,7 @@ _INT8 = 8
 class AdaptiveQuantizeConfig(KernelQuantizeConfig):
     """Quantizes one layer as one of several configs does: that of the active bit-width.
 
-    Source: "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR 2020), section 3.
+    Source: "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR 2020).
 
     Attributes:
         configs: by the bit-width of the network.

@@ -28,7 +28,7 @@ def add_bits(model: keras.Model, bits: int, dataset: Any, verbose: int = 1) -> k
     its batch normalization statistics from the data as `recalibrate_batch_norm` does.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
-    2020), section 3.2.
+    2020), direct adaptation.
 
     Args:
         model: a model from `quantize_apply` with `AdaBitsScheme`, trained; it stays as it is.

@@ -19,7 +19,7 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
     batches as large as in training.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
-    2020), section 3.2 (batch norm calibration).
+    2020), direct adaptation.
 
     Args:
         model: a Sequential or Functional model with batch normalizations, changed in place; an

@@ -35,9 +35,9 @@ class AdaptiveTraining(StudentTrainer):
     and `accuracy_4bit`, with `val_` in front on validation data. The model stays at the bit-width
     that `set_bits` has switched it to.
 
-    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020,
-    section 3.2 (joint training); Yu and Huang, "Universally Slimmable Networks", ICCV 2019,
-    section 3.3 (inplace distillation).
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020
+    (joint training); Yu and Huang, "Universally Slimmable Networks", ICCV 2019 (inplace
+    distillation).
 
     Attributes:
         student: The model that is trained and that the user keeps.
