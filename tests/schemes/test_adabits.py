@@ -176,6 +176,20 @@ def test_single_layers_can_stay_at_one_bit_width_or_in_float():
     assert isinstance(behind, AdaptiveQuantizer)
 
 
+@pytest.mark.parametrize('method', ['sat', 'lsq'])
+def test_quantizers_that_do_not_switch_are_calibrated_too(method):
+    model = adaptive('batch_normalized', (4, 2), method=method, layers={'inner': 3})
+    scheme = SCHEMES[method](3)
+    alone = tfmot.quantization.keras.quantize_apply(
+        annotate(float_network('batch_normalized')), scheme=scheme
+    )
+    untouched = alone.get_layer('inner_thresholds').get_weights()
+    found = model.get_layer('inner_thresholds').get_weights()
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(found, untouched, strict=True))
+    for _, _, weights in model.get_layer('quant_inner').kernel_quantizers:
+        assert all(np.abs(variable.numpy() - 1.0).max() > 1e-3 for variable in weights.values())
+
+
 def test_the_methods_options_reach_it():
     scheme = tf_n2uq.AdaBitsScheme((4, 2), levels='centered_symmetric', rescale=None)
     config = scheme.default_config().configs[4]

@@ -127,7 +127,8 @@ def extract(model: keras.Model, bits: int) -> keras.Model:
 def absorb(model: keras.Model, single: keras.Model, bits: int) -> None:
     """Gives a bit-width of an adaptive model what a model of that bit-width has learned.
 
-    What all bit-widths share, kernels above all, stays as it is.
+    The weights that all bit-widths share, kernels above all, stay as they are; quantizers that they
+    share do not.
 
     Args:
         model: an adaptive model, changed in place.
@@ -225,22 +226,26 @@ def _fix(graph: Graph, step: Step, bits: int) -> None:
 def _pairs(
     model: keras.Model, single: keras.Model, bits: int
 ) -> Iterator[tuple[tf.Variable, tf.Variable, bool]]:
-    """Yields a variable of an adaptive model, its counterpart, and whether all widths share it."""
+    """Yields variables of an adaptive model with their counterparts, and whether they are shared.
+
+    Shared are the weights that all bit-widths learn. Quantizers of layers that do not switch are
+    nobody's own either, but have to start from what some bit-width sees.
+    """
     for own in single.layers:
         if not own.weights:
             continue
         layer = model.get_layer(own.name)
         if isinstance(layer, SwitchableBatchNormalization):
             yield from _normalization_pairs(layer, own, bits)
-        elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
-            weights = layer.quantizer.weights_at(bits, layer.quantizer_weights)
+        elif isinstance(layer, Quantize):
+            weights = _weights_at(bits, layer.quantizer, layer.quantizer_weights)
             yield from _by_name(weights, own.quantizer_weights)
-        elif isinstance(layer, QuantizedKernel) and _is_adaptive(layer):
+        elif isinstance(layer, QuantizedKernel):
             yield from _shared(layer.layer, own.layer)
             for (_, quantizer, weights), (_, _, own_weights) in zip(
                 layer.kernel_quantizers, own.kernel_quantizers, strict=True
             ):
-                yield from _by_name(quantizer.weights_at(bits, weights), own_weights)
+                yield from _by_name(_weights_at(bits, quantizer, weights), own_weights)
         else:
             yield from _shared(layer, own)
 
@@ -255,6 +260,15 @@ def _normalization_pairs(
             yield getattr(affine, name), getattr(own, name), layer.shared_affine
     for name in ('moving_mean', 'moving_variance'):
         yield getattr(statistics, name), getattr(own, name), False
+
+
+def _weights_at(
+    bits: int, quantizer: Any, weights: Mapping[str, tf.Variable]
+) -> Mapping[str, tf.Variable]:
+    """The variables of a quantizer at a bit-width; one that does not switch has the same at all."""
+    if isinstance(quantizer, AdaptiveQuantizer):
+        return quantizer.weights_at(bits, weights)
+    return weights
 
 
 def _by_name(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tf_keras as keras
 
-from tf_n2uq.layers import Quantize, SwitchableBatchNormalization
+from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer, RangeQuantizer
 from tf_n2uq.schemes.adaptive import absorb, extract
 from tf_n2uq.schemes.graph import Graph, Step
@@ -39,11 +39,25 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
             _switch_range(step, self._bit_widths)
             _switch_normalization(step, self._bit_widths, self._shared_affine)
         model = graph.to_model()
-        for bits in self._bit_widths:
-            single = extract(model, bits)
-            start_kernels(single)
-            absorb(model, single, bits)
+        if any(map(_starts_from_kernel, model.layers)):
+            for bits in self._bit_widths:
+                single = extract(model, bits)
+                start_kernels(single)
+                absorb(model, single, bits)
         return model
+
+
+def _starts_from_kernel(layer: keras.layers.Layer) -> bool:
+    """Whether something at or behind a layer starts from its kernel, see `start_kernels`."""
+    if not isinstance(layer, QuantizedKernel):
+        return False
+    for _, quantizer, weights in layer.kernel_quantizers:
+        adaptive = isinstance(quantizer, AdaptiveQuantizer)
+        each = quantizer.quantizers.values() if adaptive else [quantizer]
+        # Those of somebody else are taken to keep the scale.
+        if weights or not all(getattr(one, 'keeps_scale', True) for one in each):
+            return True
+    return False
 
 
 def quantize_at_8_bits(graph: Graph, step: Step) -> None:

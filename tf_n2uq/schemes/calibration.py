@@ -51,7 +51,8 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
             or holds NaN or infinite values.
     """
     check_quantized_model(model)
-    for bits in bit_widths(model):
+    # What does not switch is in the end as the highest bit-width has it, the nearest to float.
+    for bits in reversed(bit_widths(model)):
         single = extract(model, bits)
         calibrate(single, dataset, verbose, seed)
         absorb(model, single, bits)
