@@ -202,7 +202,9 @@ def test_the_methods_options_reach_it():
 
 @pytest.mark.parametrize('new', [8, 5])
 def test_a_bit_width_is_added_from_data_and_the_others_stay(new):
-    model = adaptive(bits=(6, 3), method='n2uq')
+    model = adaptive('batch_normalized', (6, 3), method='n2uq', layers={'inner': 4})
+    for variable in model.get_layer('inner_thresholds').weights:
+        variable.assign(variable * 1.1)  # as if trained
     wider = tf_n2uq.add_bits(model, new, images_for(model, 64), verbose=0)
     assert set(tf_n2uq.bit_widths(wider)) == {6, 3, new}
     assert tf_n2uq.bit_widths(model) == (6, 3)

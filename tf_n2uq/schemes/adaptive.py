@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tf_keras as keras
@@ -14,6 +15,9 @@ from tf_n2uq.quantizers import AdaptiveQuantizer
 from tf_n2uq.schemes.adaptive_config import AdaptiveQuantizeConfig
 from tf_n2uq.schemes.checks import check_model
 from tf_n2uq.schemes.graph import Graph, Step, copy_layer
+
+# A variable of an adaptive model, its counterpart in a model of one bit-width, and whose it is.
+_Pair: TypeAlias = 'tuple[tf.Variable, tf.Variable, Sharing]'
 
 
 def bit_widths(model: keras.Model) -> tuple[int, ...]:
@@ -124,19 +128,27 @@ def extract(model: keras.Model, bits: int) -> keras.Model:
     return single
 
 
-def absorb(model: keras.Model, single: keras.Model, bits: int) -> None:
-    """Gives a bit-width of an adaptive model what a model of that bit-width has learned.
+class Sharing(enum.Enum):
+    """Whose a variable of an adaptive model is."""
 
-    The weights that all bit-widths share, kernels above all, stay as they are; quantizers that they
-    share do not.
+    OWN = 'a bit-width has it for itself'
+    QUANTIZER = 'it belongs to a quantizer that does not switch'
+    WEIGHT = 'all bit-widths learn it'
+
+
+def absorb(
+    model: keras.Model, single: keras.Model, bits: int, sharing: Sharing = Sharing.OWN
+) -> None:
+    """Gives an adaptive model what a model of one of its bit-widths has come to.
 
     Args:
         model: an adaptive model, changed in place.
         single: what `extract` made of it for these bits, calibrated or the like since.
         bits: the bit-width.
+        sharing: which of the variables.
     """
-    for adaptive, own, is_shared in _pairs(model, single, bits):
-        if not is_shared:
+    for adaptive, own, whose in _pairs(model, single, bits):
+        if whose is sharing:
             adaptive.assign(tf.convert_to_tensor(own))
 
 
@@ -223,14 +235,8 @@ def _fix(graph: Graph, step: Step, bits: int) -> None:
     step.restore = []
 
 
-def _pairs(
-    model: keras.Model, single: keras.Model, bits: int
-) -> Iterator[tuple[tf.Variable, tf.Variable, bool]]:
-    """Yields variables of an adaptive model with their counterparts, and whether they are shared.
-
-    Shared are the weights that all bit-widths learn. Quantizers of layers that do not switch are
-    nobody's own either, but have to start from what some bit-width sees.
-    """
+def _pairs(model: keras.Model, single: keras.Model, bits: int) -> Iterator[_Pair]:
+    """Yields the variables of an adaptive model at a bit-width, with their counterparts."""
     for own in single.layers:
         if not own.weights:
             continue
@@ -238,48 +244,45 @@ def _pairs(
         if isinstance(layer, SwitchableBatchNormalization):
             yield from _normalization_pairs(layer, own, bits)
         elif isinstance(layer, Quantize):
-            weights = _weights_at(bits, layer.quantizer, layer.quantizer_weights)
-            yield from _by_name(weights, own.quantizer_weights)
+            yield from _quantizer_pairs(
+                bits, layer.quantizer, layer.quantizer_weights, own.quantizer_weights
+            )
         elif isinstance(layer, QuantizedKernel):
             yield from _shared(layer.layer, own.layer)
             for (_, quantizer, weights), (_, _, own_weights) in zip(
                 layer.kernel_quantizers, own.kernel_quantizers, strict=True
             ):
-                yield from _by_name(_weights_at(bits, quantizer, weights), own_weights)
+                yield from _quantizer_pairs(bits, quantizer, weights, own_weights)
         else:
             yield from _shared(layer, own)
 
 
 def _normalization_pairs(
     layer: SwitchableBatchNormalization, own: keras.layers.BatchNormalization, bits: int
-) -> Iterator[tuple[tf.Variable, tf.Variable, bool]]:
+) -> Iterator[_Pair]:
     statistics = layer.at(bits)
     affine: Any = layer if layer.shared_affine else statistics
+    sharing = Sharing.WEIGHT if layer.shared_affine else Sharing.OWN
     for name in ('gamma', 'beta'):
         if getattr(own, name) is not None:
-            yield getattr(affine, name), getattr(own, name), layer.shared_affine
+            yield getattr(affine, name), getattr(own, name), sharing
     for name in ('moving_mean', 'moving_variance'):
-        yield getattr(statistics, name), getattr(own, name), False
+        yield getattr(statistics, name), getattr(own, name), Sharing.OWN
 
 
-def _weights_at(
-    bits: int, quantizer: Any, weights: Mapping[str, tf.Variable]
-) -> Mapping[str, tf.Variable]:
-    """The variables of a quantizer at a bit-width; one that does not switch has the same at all."""
+def _quantizer_pairs(
+    bits: int,
+    quantizer: Any,
+    weights: Mapping[str, tf.Variable],
+    own: Mapping[str, tf.Variable],
+) -> Iterator[_Pair]:
+    sharing = Sharing.QUANTIZER
     if isinstance(quantizer, AdaptiveQuantizer):
-        return quantizer.weights_at(bits, weights)
-    return weights
-
-
-def _by_name(
-    weights: Mapping[str, tf.Variable], own: Mapping[str, tf.Variable]
-) -> Iterator[tuple[tf.Variable, tf.Variable, bool]]:
+        weights, sharing = quantizer.weights_at(bits, weights), Sharing.OWN
     for name, variable in own.items():
-        yield weights[name], variable, False
+        yield weights[name], variable, sharing
 
 
-def _shared(
-    layer: keras.layers.Layer, own: keras.layers.Layer
-) -> Iterator[tuple[tf.Variable, tf.Variable, bool]]:
+def _shared(layer: keras.layers.Layer, own: keras.layers.Layer) -> Iterator[_Pair]:
     for variable, counterpart in zip(layer.weights, own.weights, strict=True):
-        yield variable, counterpart, True
+        yield variable, counterpart, Sharing.WEIGHT

@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer, RangeQuantizer
-from tf_n2uq.schemes.adaptive import absorb, extract
+from tf_n2uq.schemes.adaptive import Sharing, absorb, extract
 from tf_n2uq.schemes.graph import Graph, Step
 from tf_n2uq.schemes.kernel_start import start_kernels
 from tf_n2uq.schemes.layer_kinds import Kind, kind_of
@@ -43,7 +43,8 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
             for bits in self._bit_widths:
                 single = extract(model, bits)
                 start_kernels(single)
-                absorb(model, single, bits)
+                for sharing in (Sharing.OWN, Sharing.QUANTIZER):
+                    absorb(model, single, bits, sharing)
         return model
 
 

@@ -61,9 +61,12 @@ def add_bits(model: keras.Model, bits: int, dataset: Any, verbose: int = 1) -> k
     single = extract(wider, bits)
     _start_like(single, extract(model, nearest))
     calibrate(single, dataset, verbose)
-    if any(isinstance(layer, SwitchableBatchNormalization) for layer in wider.layers):
-        recalibrate_batch_norm(single, dataset, verbose)
     absorb(wider, single, bits)
+    if any(isinstance(layer, SwitchableBatchNormalization) for layer in wider.layers):
+        # Extracted anew, with those quantizers as trained that do not switch.
+        single = extract(wider, bits)
+        recalibrate_batch_norm(single, dataset, verbose)
+        absorb(wider, single, bits)
     return wider
 
 

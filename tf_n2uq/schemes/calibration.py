@@ -12,7 +12,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers.statistics import TensorStatistics
-from tf_n2uq.schemes.adaptive import absorb, bit_widths, extract
+from tf_n2uq.schemes.adaptive import Sharing, absorb, bit_widths, extract
 from tf_n2uq.schemes.bias_correction import correct_bias, kernel_gain
 from tf_n2uq.schemes.checks import check_quantized_model
 from tf_n2uq.schemes.graph import Graph, Ref, copy_layer
@@ -51,11 +51,11 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
             or holds NaN or infinite values.
     """
     check_quantized_model(model)
-    # What does not switch is in the end as the highest bit-width has it, the nearest to float.
-    for bits in reversed(bit_widths(model)):
+    for bits in bit_widths(model):
         single = extract(model, bits)
-        calibrate(single, dataset, verbose, seed)
-        absorb(model, single, bits)
+        _calibrate(single, dataset, verbose, seed)
+        for sharing in (Sharing.OWN, Sharing.QUANTIZER):
+            absorb(model, single, bits, sharing)
     if not bit_widths(model):
         _calibrate(model, dataset, verbose, seed)
 
