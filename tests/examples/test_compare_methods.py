@@ -1,7 +1,6 @@
 """The comparison of methods as a user runs it, on few digits; its tables on made-up results."""
 
 import csv
-import importlib
 import json
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-EXAMPLES = Path(__file__).parents[2] / 'examples'
+from tests.examples.scripts import EXAMPLES, imported
+
 QUICK = [
     '--methods=dorefa', '--bits=2', '--seeds=4', '--epochs=1', '--float_epochs=1', '--width=0.25',
     '--train_examples=192',
@@ -21,11 +21,8 @@ RUN = Path('seed4', 'dorefa_2bit')
 @pytest.fixture(scope='module')
 def script():
     """The module `compare_methods`, which finds those beside it."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        yield importlib.import_module('compare_methods')
-    finally:
-        sys.path.remove(str(EXAMPLES))
+    with imported('compare_methods') as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 import dataclasses
-import importlib
-import sys
-from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / 'examples'
+from tests.examples.scripts import EXAMPLES, imported
+
 MINIMAL = 'dataset: digits\nmodel: resnet8\nbits: 2\nteacher: resnet8\n'
 PUBLISHED = sorted(EXAMPLES.parent.glob('configs/*_w[0-9]a*.yaml'))
 ADABITS = sorted(EXAMPLES.parent.glob('configs/*_adabits*.yaml'))
@@ -15,11 +13,8 @@ LABELS = 'dataset: digits\nmodel: resnet8\nbits: [4, 2]\ntarget: labels\n'
 @pytest.fixture(scope='module')
 def configs():
     """The module `train_config`, imported as the scripts beside it do."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        yield importlib.import_module('train_config')
-    finally:
-        sys.path.remove(str(EXAMPLES))
+    with imported('train_config') as module:
+        yield module
 
 
 def test_there_is_a_config_for_each_published_row(configs):

@@ -5,10 +5,8 @@ take most of the time.
 """
 
 import collections
-import importlib
 import os
 import re
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -22,9 +20,9 @@ from absl import flags
 from absl.testing import flagsaver
 
 from tests.checkpoints.published import Published
+from tests.examples.scripts import imported
 from tf_n2uq import checkpoints, models
 
-EXAMPLES = Path(__file__).parents[2] / 'examples'
 FORMS = {'folder': 6, 'tfrecords': 1000, 'tfds': 1000}
 SETS = [
     'teacher=resnet18', 'batch_size=7', 'image_size=32', 'resize_size=36', 'calibration_images=8',
@@ -41,11 +39,8 @@ MEASURED = 'top-1 28.57%, top-5 85.71%'
 @pytest.fixture(scope='module')
 def script():
     """The script as a module, which finds its neighbours as it does when it is run."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        yield importlib.import_module('train_imagenet')
-    finally:
-        sys.path.remove(str(EXAMPLES))
+    with imported('train_imagenet') as module:
+        yield module
 
 
 @pytest.fixture

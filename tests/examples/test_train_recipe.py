@@ -3,9 +3,6 @@
 The script runs inside the test's process, which saves starting TensorFlow for every call.
 """
 
-import importlib
-import sys
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -17,8 +14,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 import tf_n2uq
+from tests.examples.scripts import imported
 
-EXAMPLES = Path(__file__).parents[2] / 'examples'
 SMALL = ['width=0.125', 'calibration_images=32']
 TINY = [
     *SMALL, 'bits=[4, 2]', 'target=labels', 'teacher=null', 'teacher_epochs=0', 'epochs=1',
@@ -29,11 +26,8 @@ TINY = [
 @pytest.fixture(scope='module')
 def script():
     """The script as a module, which finds its neighbours as it does when it is run."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        yield importlib.import_module('train_imagenet')
-    finally:
-        sys.path.remove(str(EXAMPLES))
+    with imported('train_imagenet') as module:
+        yield module
 
 
 @pytest.fixture
