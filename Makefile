@@ -21,7 +21,7 @@ demo: $(VENV)/.installed-examples
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# Random networks from Keras to the file; `make test` takes 20 of them.
+# Random networks from Keras to the file; `make test` takes 12 of them.
 fuzz: $(VENV)/.installed-dev
 	FUZZ_SEEDS=200 $(BIN)/python -m pytest -n $(WORKERS) tests/tflite/test_fuzz.py
 

@@ -339,3 +339,25 @@ def test_a_keras_model_of_another_network_is_refused_with_a_list(
     start = "train_imagenet: --teacher_weights: expected float weights of 'resnet8'"
     assert text.startswith(start)
     assert re.search(f'layers differ:\n(.*\n)*{line}', text)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--config=resnet18_w2a2', '--data_dir=.'], ['data_dir: expected a folder with train']),
+        (['--config=resnet18_w2a2'], ['--data_dir: expected the folder of ImageNet', 'quickstart']),
+        (['--set=epoch=2'], ["--set: expected a known key, got 'epoch'", "'epochs'"]),
+        (['--config=quickstat'], ["Did you mean 'quickstart'?"]),
+        (['--set=teacher_epochs=0'], ['--teacher_weights: expected weights of resnet8']),
+        (['--teacher_weights=none.pth'], ['--teacher_weights: expected a file', 'none.pth']),
+        (['--evaluate'], ['--out: expected the folder of a run with best.keras']),
+        (
+            ['--export', f'--teacher_weights={__file__}'],
+            ['--teacher_weights: expected a file .pth'],
+        ),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(refused, arguments, words):
+    message = refused(*arguments)
+    for word in words:
+        assert word in message
