@@ -36,7 +36,7 @@ from compare_training import METHODS, TITLES, Settings, Trainer
 
 from tf_n2uq.training.files import replace_text, writable_folder
 
-_BY_DEFAULT = [name for name, method in METHODS.items() if not method.adaptive]
+_BY_DEFAULT = ['n2uq', 'lsq', 'pact', 'dorefa', 'sat']
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('methods', _BY_DEFAULT, f'Some of {", ".join(METHODS)}, with commas.')

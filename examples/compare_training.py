@@ -51,6 +51,9 @@ METHODS = {
     'pact': Method('PACT', tf_n2uq.PACTScheme),
     'dorefa': Method('DoReFa', tf_n2uq.DoReFaScheme),
     'sat': Method('SAT', tf_n2uq.SATScheme),
+    'sat_centered': Method(
+        'SAT, centered', lambda bits: tf_n2uq.SATScheme(bits, levels='centered_symmetric')
+    ),
     'adabits': Method('AdaBits', tf_n2uq.AdaBitsScheme, adaptive=True),
     'adabits_n2uq': Method(
         'AdaBits, N2UQ', lambda bits: tf_n2uq.AdaBitsScheme(bits, method='n2uq'), adaptive=True
@@ -131,8 +134,7 @@ class Trainer:
             model = self.train_low_bit(run)
             content = tf_n2uq.tflite.convert(model)
         folder.mkdir(exist_ok=True)
-        path = str(folder / 'model.tflite')
-        files.replace_file(path, lambda temporary: Path(temporary).write_bytes(content))
+        files.replace_bytes(str(folder / 'model.tflite'), content)
         result = self.measure(run, model, content, began)
         text = json.dumps(dataclasses.asdict(result), indent=2)
         files.replace_text(str(folder / RESULT), text + '\n')
@@ -231,7 +233,7 @@ class Trainer:
             seed=run.seed,
             method=run.method,
             bits=run.bits,
-            keras_accuracy=keras_accuracy(model, test),
+            keras_accuracy=evaluation.reference_accuracy or 0.0,
             tflite_accuracy=evaluation.accuracy,
             agreement=evaluation.agreement or 0.0,
             file_bytes=len(content),
@@ -299,11 +301,3 @@ def load_best(model: keras.Model, folder: Path) -> None:
             '--out.'
         )
     model.load_weights(path)
-
-
-def keras_accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
-    """Returns the fraction of images for which the largest logit is the label's."""
-    metric = keras.metrics.SparseCategoricalAccuracy()
-    for images, labels in dataset:
-        metric.update_state(labels, model.predict_on_batch(images))
-    return float(metric.result())

@@ -20,7 +20,7 @@ from threshold_plot import plot_thresholds
 
 import tf_n2uq
 from tf_n2uq.data import ImageData
-from tf_n2uq.training.files import writable_folder
+from tf_n2uq.training import files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -62,10 +62,9 @@ _LARGER = Settings('resnet20', 0.5, epochs=12, float_epochs=5, batch_size=128, a
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One row of the table."""
+    """One row of the table; `tflite` compares the file with the Keras model."""
 
     name: str
-    keras_accuracy: float
     tflite: tf_n2uq.tflite.Evaluation
     content: bytes
 
@@ -163,18 +162,12 @@ class Quickstart:
 
     def result(self, name: str, stem: str, model: keras.Model, content: bytes) -> Result:
         """Saves a model and its file and evaluates both on the test images."""
-        save_model(model, self.out / f'{stem}.keras' if stem != 'int8' else self.out / 'int8.h5')
-        write_atomically(self.out / f'{stem}.tflite', content)
+        # TFMOT's own layers do not come back from a .keras file.
+        form = '.h5' if stem == 'int8' else '.keras'
+        files.replace_file(str(self.out / f'{stem}{form}'), model.save, suffix=form)
+        files.replace_bytes(str(self.out / f'{stem}.tflite'), content)
         evaluation = tf_n2uq.tflite.evaluate(content, self.test, reference=model)
-        return Result(name, keras_accuracy(model, self.test), evaluation, content)
-
-
-def keras_accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
-    """Returns the fraction of images for which the largest logit is the label's."""
-    metric = keras.metrics.SparseCategoricalAccuracy()
-    for images, labels in dataset:
-        metric.update_state(labels, model(images, training=False))
-    return float(metric.result())
+        return Result(name, evaluation, content)
 
 
 def float_to_tflite(model: keras.Model) -> bytes:
@@ -189,26 +182,12 @@ def int8_to_tflite(model: keras.Model) -> bytes:
     return converter.convert()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name first."""
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a Keras model under a temporary name first."""
-    temporary = path.with_name(f'tmp-{path.name}')
-    model.save(temporary)
-    temporary.replace(path)
-
-
 def print_table(results: list[Result]) -> None:
     """Prints the rows under each other."""
     print(f'\n{"":<12}{"Keras":>9}{"TFLite":>9}{"agreement":>11}{"file size":>13}')
     for row in results:
         print(
-            f'{row.name:<12}{row.keras_accuracy:>8.2%} {row.tflite.accuracy:>8.2%} '
+            f'{row.name:<12}{row.tflite.reference_accuracy:>8.2%} {row.tflite.accuracy:>8.2%} '
             f'{row.tflite.agreement:>10.2%} {len(row.content):>12,}'
         )
     print(f'accuracy and agreement on {results[0].tflite.examples} test images, bytes\n')
@@ -220,9 +199,9 @@ def report(data: ImageData, results: dict[str, Result]) -> dict[str, object]:
         'dataset': data.name,
         'bits': FLAGS.bits,
         'test_examples': data.test.examples,
-        'float_accuracy': results['float'].keras_accuracy,
-        'int8_accuracy': results['int8'].keras_accuracy,
-        'qat_accuracy': results['n2uq'].keras_accuracy,
+        'float_accuracy': results['float'].tflite.reference_accuracy,
+        'int8_accuracy': results['int8'].tflite.reference_accuracy,
+        'qat_accuracy': results['n2uq'].tflite.reference_accuracy,
         'tflite_accuracy': results['n2uq'].tflite.accuracy,
         'agreement': results['n2uq'].tflite.agreement,
         'float_tflite_bytes': len(results['float'].content),
@@ -241,7 +220,7 @@ def prepare() -> Quickstart:
         OSError: if the folder cannot be written, or files of the data set are missing.
         ValueError: if the folder holds a run already, or the data set is not known or broken.
     """
-    out = Path(writable_folder(FLAGS.out, '--out'))
+    out = Path(files.writable_folder(FLAGS.out, '--out'))
     if (out / 'float').exists() and not FLAGS.resume:
         raise ValueError(
             f'--out: expected a folder without a run, got {str(out)!r}. Pass --resume to go on '
@@ -275,7 +254,7 @@ def main(argv: list[str]) -> None:
     images, _ = next(iter(steps.validation))
     plot_thresholds(n2uq_model, images, out / 'thresholds.png')
     figures = json.dumps(report(data, results), indent=2)
-    write_atomically(out / 'report.json', (figures + '\n').encode())
+    files.replace_text(str(out / 'report.json'), figures + '\n')
     print_table(list(results.values()))
     print(f'Written to {out}{os.sep}: report.json, thresholds.png, models and TensorBoard logs.')
 

@@ -260,7 +260,7 @@ class Session:
                 f'--export: {name} was not written, because this network cannot become an '
                 f'integer file: {error}\nWhat was trained is in {self.out}{os.sep}'
             ) from error
-        replace(self.out / name, content)
+        files.replace_bytes(str(self.out / name), content)
         images = self.data.validation_images(self.config.tflite_images)
         result = tf_n2uq.tflite.evaluate(content, images, reference=student)
         print(f'\n{tf_n2uq.tflite.inspect(content)}')
@@ -283,13 +283,8 @@ class Session:
         }
         assert self.config.monitor is not None
         summary = tf_n2uq.training.run_summary(self.name, facts, rows, self.config.monitor)
-        replace(self.out / _SUMMARY, summary.encode())
+        files.replace_text(str(self.out / _SUMMARY), summary)
         return summary
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name first."""
-    files.replace_file(str(path), lambda temporary: Path(temporary).write_bytes(content))
 
 
 def prepare() -> Session:

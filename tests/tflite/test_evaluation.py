@@ -63,6 +63,7 @@ def test_accuracy_counts_what_is_labelled_so(content, images, labels):
     assert right.examples == 50  # the last batch is smaller
     assert right.accuracy > 0.9
     assert right.agreement is right.mean_difference is right.max_difference is None
+    assert right.reference_accuracy is None
     half = evaluate(content, [(images, wrong)])
     assert right.accuracy - half.accuracy == pytest.approx(0.2, abs=0.05)
 
@@ -77,7 +78,9 @@ def test_agreement_is_with_the_reference_and_not_the_labels(content, images, lab
     assert same.accuracy < 0.1
     assert same.agreement > 0.9
     assert 0 < same.mean_difference < same.max_difference < 0.021
+    assert same.reference_accuracy == 0.0
     other = evaluate(content, dataset, reference(bias=10.0))
+    assert other.reference_accuracy == np.mean((labels + 1) % CLASSES == 1)
     assert other.agreement == pytest.approx(np.mean(labels == 1), abs=0.05)
     assert other.max_difference == pytest.approx(10.0, abs=0.03)
 

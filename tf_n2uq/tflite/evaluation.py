@@ -17,6 +17,7 @@ class Evaluation:
     Attributes:
         examples: How many images were classified.
         accuracy: Share of them classified as labelled.
+        reference_accuracy: Share of them that the reference classifies so; None without one.
         agreement: Share of them classified as by the reference; None without one.
         mean_difference: Mean absolute difference from the reference's outputs; None without one.
         max_difference: Largest absolute difference from the reference's outputs; None without one.
@@ -24,6 +25,7 @@ class Evaluation:
 
     examples: int
     accuracy: float
+    reference_accuracy: float | None = None
     agreement: float | None = None
     mean_difference: float | None = None
     max_difference: float | None = None
@@ -47,7 +49,7 @@ def evaluate(
         verbose: Show a progress bar.
 
     Returns:
-        Accuracy, and the agreement with the reference.
+        Accuracy; with a reference also its accuracy, and the agreement of both.
 
     Raises:
         TypeError: `content` is not bytes, or labels are not integers.
@@ -56,7 +58,7 @@ def evaluate(
             do not fit the images; or the reference's outputs have another shape.
     """
     predictor = _Predictor(content, num_threads)
-    correct = agreeing = examples = 0
+    correct = correct_reference = agreeing = examples = 0
     total, largest, values = 0.0, 0.0, 0
     for batch in tqdm.tqdm(dataset, desc='TFLite', unit='batch', disable=not verbose):
         images, labels = _images_and_labels(batch)
@@ -73,7 +75,9 @@ def evaluate(
                     f"`reference` must give outputs of the file's shape {outputs.shape}, got "
                     f'{expected.shape}.'
                 )
-            agreeing += int((classes == expected.argmax(axis=-1)).sum())
+            expected_classes = expected.argmax(axis=-1)
+            correct_reference += int((expected_classes == labels).sum())
+            agreeing += int((classes == expected_classes).sum())
             difference = np.abs(outputs - expected)
             total += float(difference.sum(dtype=np.float64))
             largest = max(largest, float(difference.max()))
@@ -84,7 +88,14 @@ def evaluate(
         )
     if reference is None:
         return Evaluation(examples, correct / examples)
-    return Evaluation(examples, correct / examples, agreeing / examples, total / values, largest)
+    return Evaluation(
+        examples,
+        accuracy=correct / examples,
+        reference_accuracy=correct_reference / examples,
+        agreement=agreeing / examples,
+        mean_difference=total / values,
+        max_difference=largest,
+    )
 
 
 def predict(content: bytes, images: np.ndarray, num_threads: int = 2) -> np.ndarray:

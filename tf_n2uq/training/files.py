@@ -55,13 +55,18 @@ def replace_file(path: str, write: Callable[[str], object], suffix: str = '') ->
             os.remove(temporary)
 
 
-def replace_text(path: str, text: str) -> None:
-    """Writes `text` as UTF-8 to `path`, replacing the whole file at once."""
+def replace_bytes(path: str, content: bytes) -> None:
+    """Writes `content` to `path`, replacing the whole file at once."""
 
     def write(temporary: str) -> None:
-        with open(temporary, 'w', encoding='utf-8') as file:
-            file.write(text)
+        with open(temporary, 'wb') as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
 
     replace_file(path, write)
+
+
+def replace_text(path: str, text: str) -> None:
+    """Writes `text` as UTF-8 to `path`, replacing the whole file at once."""
+    replace_bytes(path, text.encode())
