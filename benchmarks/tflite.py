@@ -37,6 +37,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 from absl import app, flags
 from measuring import time_in_turns
+from networks import float_network, quantized_network, random_images
 
 import tf_n2uq
 from tf_n2uq.layers import RPReLU
@@ -52,29 +53,15 @@ _SPREAD = flags.DEFINE_float('spread', 0.3, 'σ of the logarithm of intervals.',
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 224, 'Height and width.', lower_bound=32)
 _THREADS = flags.DEFINE_list('threads', ['1', '2'], 'Numbers of threads to measure with.')
 _ROUNDS = flags.DEFINE_integer('rounds', 30, 'Timed runs of each file.', lower_bound=1)
-_IMAGES, _WARM_UP = 8, 3
+_WARM_UP = 3
 # Spread of what RPReLUs learn, beside pre-activations of standard deviation 1.
 _BIAS_SPREAD, _SLOPE_SPREAD = 0.2, 0.1
 _REFERENCE = 'TFMOT 8 bits'
 
 
 def make_images() -> np.ndarray:
-    """Returns random images, standard normal as normalized photographs are."""
-    shape = (_IMAGES, _IMAGE_SIZE.value, _IMAGE_SIZE.value, 3)
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
-
-
-def float_network(name: str, images: np.ndarray) -> keras.Model:
-    """Returns a float network whose batch normalizations have the statistics of the images.
-
-    With fresh ones its signal would fade from layer to layer.
-    """
-    model = tf_n2uq.models.build(name, input_shape=images.shape[1:])
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-    model(images, training=True)
-    return model
+    """Returns random images."""
+    return random_images(_IMAGE_SIZE.value)
 
 
 def with_relus(model: keras.Model) -> keras.Model:
@@ -90,19 +77,6 @@ def with_relus(model: keras.Model) -> keras.Model:
         if layer.weights:
             layer.set_weights(model.get_layer(layer.name).get_weights())
     return result
-
-
-def quantized_network(name: str, bits: int, images: np.ndarray) -> keras.Model:
-    """Returns the published network, calibrated."""
-    source = float_network(name, images)
-    model = tf_n2uq.models.build(name, bits, input_shape=images.shape[1:])
-    targets = {layer.name.removeprefix('quant_'): layer for layer in model.layers}
-    for layer in source.layers:
-        if layer.weights:
-            target = targets[layer.name]
-            getattr(target, 'layer', target).set_weights(layer.get_weights())
-    tf_n2uq.calibrate(model, images, verbose=0)
-    return model
 
 
 def as_trained(model: keras.Model) -> keras.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -101,12 +101,13 @@ def collect_statistics(
     Raises:
         ValueError: as `calibrate`.
     """
-    measure = _make_measure(network)
+    measure: Callable[..., Any] | None = None
     collected: dict[str, TensorStatistics] = {}
     generator = np.random.default_rng(seed)
     batches = list_batches(network, dataset)
     progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
     for number, inputs in enumerate(batches):
+        measure = measure or _make_measure(network, inputs)
         results = measure(inputs, tf.constant([seed, number], tf.int32))
         for name, (low, high, rows) in zip(names, results, strict=True):
             new = TensorStatistics(float(low), float(high), rows.numpy())
@@ -189,8 +190,10 @@ def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
     return list(taps), graph.to_model(outputs=list(taps.values()))
 
 
-def _make_measure(network: keras.Model) -> Any:
-    @tf.function(reduce_retracing=True)
+def _make_measure(network: keras.Model, inputs: Any) -> Callable[..., Any]:
+    """Returns a function of inputs like these, in batches of any size, and a seed."""
+
+    @tf.function
     def measure(inputs: Any, seed: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         results = []
         tensors = tf.nest.flatten(network(inputs, training=False))
@@ -207,7 +210,12 @@ def _make_measure(network: keras.Model) -> Any:
             results.append((tf.reduce_min(rows), tf.reduce_max(rows), tf.gather(rows, chosen)))
         return results
 
-    return measure
+    shapes = [tensor.shape for tensor in tf.nest.flatten(network.inputs)]
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    # Traced here and not by calls, which TensorFlow would warn of where several are calibrated.
+    return measure.get_concrete_function(
+        tf.nest.pack_sequence_as(inputs, specs), tf.TensorSpec([2], tf.int32)
+    )
 
 
 def _kernel_behind(model: keras.Model, graph: Graph, name: str) -> QuantizedKernel | None:
