@@ -17,8 +17,11 @@ from matplotlib.lines import Line2D
 
 _MARKERS = dict(zip(range(2, 9), 'osD^vP*', strict=True))
 _GREY = '#5b6b7a'
-# Okabe and Ito's colours, which colour-blind readers tell apart, with a wine red for the yellow.
-_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#882255')
+# Okabe and Ito's colours, which colour-blind readers tell apart, and two instead of the yellow.
+_COLORS = (
+    '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#882255',
+    '#999933',
+)  # fmt: skip
 
 
 def plot_accuracy(rows: Sequence[Row], titles: Mapping[str, str], path: Path) -> None:

@@ -55,6 +55,11 @@ METHODS = {
         'SAT, centered', lambda bits: tf_n2uq.SATScheme(bits, levels='centered_symmetric')
     ),
     'adabits': Method('AdaBits', tf_n2uq.AdaBitsScheme, adaptive=True),
+    'adabits_centered': Method(
+        'AdaBits, centered',
+        lambda bits: tf_n2uq.AdaBitsScheme(bits, levels='centered_symmetric'),
+        adaptive=True,
+    ),
     'adabits_n2uq': Method(
         'AdaBits, N2UQ', lambda bits: tf_n2uq.AdaBitsScheme(bits, method='n2uq'), adaptive=True
     ),
