@@ -18,6 +18,7 @@ _HEAD = (
     'seeds',
     'Keras',
     'TFLite',
+    'behind the best',
     'agreement',
     'file, bytes',
     'kernels, bytes',
@@ -108,8 +109,16 @@ class Row:
 
     def deviation(self, name: str) -> float | None:
         """Returns the sample standard deviation over the seeds; None for one seed."""
-        values = self.values(name)
-        return statistics.stdev(values) if len(values) > 1 else None
+        return _deviation(self.values(name))
+
+    def points_behind(self, other: Row) -> list[float]:
+        """Returns by how many points the file is behind another row's, for each seed of both."""
+        theirs = {result.seed: result.tflite_accuracy for result in other.results}
+        return [
+            100 * (theirs[result.seed] - result.tflite_accuracy)
+            for result in self.results
+            if result.seed in theirs
+        ]
 
 
 def read_result(path: Path) -> Result:
@@ -148,6 +157,16 @@ def title_of(method: str, bits: int | None, titles: Mapping[str, str]) -> str:
     return title if bits is None else f'{bits}-bit {title}'
 
 
+def best_rows(rows: Sequence[Row]) -> dict[int | None, Row]:
+    """Returns the row of each bit-width whose files are the most accurate in the mean."""
+    best: dict[int | None, Row] = {}
+    for row in rows:
+        known = best.setdefault(row.bits, row)
+        if row.mean('tflite_accuracy') > known.mean('tflite_accuracy'):
+            best[row.bits] = row
+    return best
+
+
 def csv_text(results: Sequence[Result]) -> str:
     """Returns a table with a line for every run."""
     text = io.StringIO()
@@ -163,22 +182,26 @@ def csv_text(results: Sequence[Result]) -> str:
 
 def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
     """Returns a table with a line for every method and bit-width, and what it shows."""
-    lines = [_HEAD, ('---',) * len(_HEAD), *(_cells(row, titles) for row in rows)]
+    best = best_rows(rows)
+    cells = (_cells(row, best[row.bits], titles) for row in rows)
+    lines = [_HEAD, ('---',) * len(_HEAD), *cells]
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     examples = rows[0].results[0].test_examples
     return (
         f'{table}\n\nMeans over the seeds, ± sample standard deviation; accuracy and agreement of '
-        f'file and Keras model on {examples:,} test images.\nSteps: medians. What else runs '
+        f'file and Keras model on {examples:,} test images.\nBehind the best: points between the '
+        'files of a seed, which start from the same float network.\nSteps: medians. What else runs '
         'on the processors makes the wall time longer, and the processor time hardly.\n'
     )
 
 
-def _cells(row: Row, titles: Mapping[str, str]) -> tuple[str, ...]:
+def _cells(row: Row, best: Row, titles: Mapping[str, str]) -> tuple[str, ...]:
     return (
         title_of(row.method, row.bits, titles),
         str(len(row.results)),
-        _spread(row, 'keras_accuracy'),
-        _spread(row, 'tflite_accuracy'),
+        f'{_spread(row.values("keras_accuracy"), 100)} %',
+        f'{_spread(row.values("tflite_accuracy"), 100)} %',
+        '-' if row is best else _spread(row.points_behind(best)),
         f'{row.mean("agreement"):.2%}',
         f'{row.mean("file_bytes"):,.0f}',
         f'{row.mean("kernel_bytes"):,.0f}',
@@ -191,7 +214,13 @@ def _milliseconds(row: Row, name: str) -> str:
     return f'{row.mean(name):.1f}' if row.values(name) else '-'
 
 
-def _spread(row: Row, name: str) -> str:
-    deviation = row.deviation(name)
-    spread = '-' if deviation is None else f'{100 * deviation:.2f}'
-    return f'{100 * row.mean(name):.2f} ± {spread} %'
+def _spread(values: Sequence[float], factor: float = 1.0) -> str:
+    if not values:
+        return '-'
+    deviation = _deviation(values)
+    spread = '-' if deviation is None else f'{factor * deviation:.2f}'
+    return f'{factor * statistics.fmean(values):.2f} ± {spread}'
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None

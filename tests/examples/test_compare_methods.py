@@ -191,16 +191,35 @@ def test_the_table_has_means_and_sample_deviations(script):
         _result(script, 0, 'n2uq', 4, 0.9),
         _result(script, 0, 'float', None, 0.95),
     ]
-    lines = script.markdown(
-        script.rows_of(results, list(script.TITLES)), script.TITLES
-    ).splitlines()
+    lines = _table(script, results)
     assert lines[2:6] == [
-        '| float | 1 | 95.00 ± - % | 94.00 ± - % | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
-        '| 2-bit LSQ | 2 | 82.00 ± 2.83 % | 81.00 ± 2.83 % | 99.50% | 1,001 | 500 | 10.0 | 20.0 |',
-        '| 4-bit N2UQ | 1 | 90.00 ± - % | 89.00 ± - % | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
-        '| 4-bit LSQ | 1 | 90.00 ± - % | 89.00 ± - % | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
+        '| float | 1 | 95.00 ± - % | 94.00 ± - % | - | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
+        '| 2-bit LSQ | 2 | 82.00 ± 2.83 % | 81.00 ± 2.83 % | - | 99.50% | 1,001 | 500 | 10.0 '
+        '| 20.0 |',
+        '| 4-bit N2UQ | 1 | 90.00 ± - % | 89.00 ± - % | - | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
+        '| 4-bit LSQ | 1 | 90.00 ± - % | 89.00 ± - % | 0.00 ± - | 99.50% | 1,000 | 500 | 10.0 '
+        '| 20.0 |',
     ]
-    assert '200 test images' in lines[-2]
+    assert '200 test images' in lines[-3]
+
+
+def test_methods_are_compared_with_the_best_seed_by_seed(script):
+    results = [
+        _result(script, seed, method, 2, accuracy)
+        for method, accuracies in {
+            'n2uq': (0.90, 0.88, 0.86),
+            'lsq': (0.89, 0.86, 0.83),
+            'pact': (0.80,),
+        }.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    results.append(_result(script, 7, 'sat', 2, 0.5))
+    behind = [line.split(' | ')[4] for line in _table(script, results)[2:6]]
+    assert behind == ['-', '2.00 ± 1.00', '10.00 ± -', '-']
+
+
+def _table(script, results):
+    return script.markdown(script.rows_of(results, list(script.TITLES)), script.TITLES).splitlines()
 
 
 def test_the_time_left_follows_from_finished_runs(script):
