@@ -37,6 +37,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5
 	$(BIN)/python benchmarks/published_networks.py --rounds 3
 	$(BIN)/python benchmarks/tflite.py --networks resnet18:2,resnet18:4,mobilenet_v2:4
+	$(BIN)/python benchmarks/xnnpack_operators.py
+	$(BIN)/python benchmarks/micro.py
 
 bazel-check:
 	@command -v bazel >/dev/null || { echo 'bazel not found: apt install bazel-bootstrap' >&2; exit 1; }
