@@ -158,13 +158,17 @@ def title_of(method: str, bits: int | None, titles: Mapping[str, str]) -> str:
 
 
 def best_rows(rows: Sequence[Row]) -> dict[int | None, Row]:
-    """Returns the row of each bit-width whose files are the most accurate in the mean."""
+    """Returns, of the rows of a bit-width with the most seeds, that of the most accurate files."""
     best: dict[int | None, Row] = {}
     for row in rows:
         known = best.setdefault(row.bits, row)
-        if row.mean('tflite_accuracy') > known.mean('tflite_accuracy'):
+        if _rank(row) > _rank(known):
             best[row.bits] = row
     return best
+
+
+def _rank(row: Row) -> tuple[int, float]:
+    return len(row.results), row.mean('tflite_accuracy')
 
 
 def csv_text(results: Sequence[Result]) -> str:
