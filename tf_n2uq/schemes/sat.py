@@ -99,7 +99,9 @@ class SATScheme(LowBitScheme):
             weight_bits: likewise.
             activation_bits: likewise.
             levels: of kernels: 'original', as DoReFa-Net's; 'modified', which fewer bits are the
-                upper bits of; 'centered_symmetric', whose mean is zero.
+                upper bits of, and whose mean is below zero, by a quarter at 2 bits;
+                'centered_symmetric', which are as well and whose mean is zero: take these at 2 and
+                3 bits.
             rescale: of kernels: 'stddev', to the standard deviation that the float kernel has,
                 which is what a trained network needs; 'constant', to one that does not depend on
                 it, for training from scratch; None for kernels that fill −1..1.
