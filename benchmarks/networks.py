@@ -20,8 +20,9 @@ def random_images(size: int) -> np.ndarray:
 def float_network(name: str, images: np.ndarray, **options: Any) -> keras.Model:
     """Returns a float network whose batch normalizations have the statistics of the images.
 
-    With fresh ones its signal would fade from layer to layer.
+    With fresh ones its signal would fade from layer to layer. Its kernels are the same every time.
     """
+    keras.utils.set_random_seed(0)
     model = tf_n2uq.models.build(name, input_shape=images.shape[1:], **options)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
