@@ -26,7 +26,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tf_n2uq.tflite import flatbuffer, make_interpreter
 from tf_n2uq.tflite.convert import lower_for_xnnpack
-from tf_n2uq.tflite.packing import unpack_nibbles
+from tf_n2uq.tflite.passes.packing import unpack_nibbles
 
 _ROUNDS = flags.DEFINE_integer('rounds', 61, 'Timed runs of each file.', lower_bound=1)
 _SHAPE = (1, 112, 112, 96)

@@ -24,7 +24,7 @@ from train_models import Networks, check_weights, copy_weights, load_weights
 from train_recipe import Recipe, metrics
 
 import tf_n2uq
-from tf_n2uq.schemes.loading import load_model
+from tf_n2uq.tflite.loading import load_model
 from tf_n2uq.training import distribution, files
 
 FLAGS = flags.FLAGS

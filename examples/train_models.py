@@ -11,7 +11,7 @@ import tf_keras as keras
 from train_config import TrainConfig
 
 import tf_n2uq
-from tf_n2uq.schemes.loading import load_model
+from tf_n2uq.tflite.loading import load_model
 from tf_n2uq.training import distribution
 
 _PYTORCH = ('.pth', '.pth.tar', '.pt')

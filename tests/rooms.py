@@ -7,21 +7,52 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'tf_n2uq'
 
-_NUMERICS = {'ops', 'quantizers', 'layers', 'schemes'}
+_NUMERICS = {'_compat', 'ops', 'quantizers', 'layers'}
+_GRAPH = _NUMERICS | {'graph'}
+_PARTS = _GRAPH | {'schemes.annotation', 'schemes.calibration', 'schemes.rewrite'}
+_SCHEMES = _PARTS | {'schemes.methods', 'schemes.adaptive', 'schemes'}
+_FILES = _SCHEMES | {'tflite.levels', 'tflite.passes', 'tflite.network', 'tflite.running'}
 
+# A room within a room has the outer room's name in front. An outer room that has rooms inside is
+# only the files that lie in its own folder.
 MAY_IMPORT: dict[str, set[str]] = {
-    'ops': set(),
-    'data': set(),
-    'quantizers': {'ops'},
-    'layers': {'ops'},
-    'schemes': {'ops', 'quantizers', 'layers'},
-    'models': _NUMERICS,
-    'checkpoints': _NUMERICS | {'models'},
-    'training': _NUMERICS,
-    'tflite': _NUMERICS,
+    '_compat': set(),
+    'ops': {'_compat'},
+    'data': {'_compat'},
+    'quantizers': {'_compat', 'ops'},
+    'layers': {'_compat', 'ops', 'quantizers'},
+    'graph': _NUMERICS,
+    'schemes.annotation': _GRAPH,
+    'schemes.calibration': _GRAPH,
+    'schemes.rewrite': _GRAPH | {'schemes.calibration'},
+    'schemes.methods': _PARTS,
+    'schemes.adaptive': _PARTS | {'schemes.methods'},
+    'schemes': _PARTS | {'schemes.methods', 'schemes.adaptive'},
+    'models': _SCHEMES,
+    'checkpoints': _SCHEMES | {'models'},
+    'training': _SCHEMES,
+    'tflite.levels': set(),
+    'tflite.passes': {'_compat', 'tflite.levels'},
+    'tflite.network': _SCHEMES | {'tflite.levels', 'tflite.passes'},
+    'tflite.running': {'_compat', 'tflite.passes'},
+    'tflite.reports': _FILES,
+    'tflite': _FILES | {'tflite.reports'},
 }
+
+
+def room_of(module: str) -> str:
+    """Returns the room that a module or name of the package lies in, '' for the package itself.
+
+    Args:
+        module: absolute name, for example `tf_n2uq.schemes.rewrite.separable`.
+    """
+    parts = module.split('.')[1:]
+    while parts and '.'.join(parts) not in MAY_IMPORT:
+        parts.pop()
+    return '.'.join(parts)
 
 
 def rooms() -> list[str]:
     """Returns the names of the rooms that exist."""
-    return sorted(path.parent.name for path in PACKAGE.glob('*/__init__.py'))
+    folders = (path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob('__init__.py'))
+    return sorted('.'.join(folder.parts) for folder in folders if folder.parts)

@@ -24,19 +24,25 @@ def library_deps(build_file: Path, name: str) -> set[str]:
     raise AssertionError(f'{build_file} has no py_library {name!r}')
 
 
+def _label(room: str) -> str:
+    """Returns the Bazel package of a room."""
+    return f'//tf_n2uq/{room.replace(".", "/")}'
+
+
 @pytest.mark.parametrize('room', rooms())
 def test_a_rooms_library_depends_on_exactly_the_rooms_it_may_import(room: str):
-    expected = {f'//tf_n2uq/{other}' for other in MAY_IMPORT[room] & set(rooms())}
-    assert library_deps(PACKAGE / room / 'BUILD', room) == expected
+    expected = {_label(other) for other in MAY_IMPORT[room] & set(rooms())}
+    path = PACKAGE / Path(*room.split('.'))
+    assert library_deps(path / 'BUILD', path.name) == expected
 
 
 def test_the_packages_library_depends_on_every_room():
-    expected = {f'//tf_n2uq/{room}' for room in rooms()}
+    expected = {_label(room) for room in rooms()}
     assert library_deps(PACKAGE / 'BUILD', 'tf_n2uq') == expected
 
 
 def test_every_test_folder_has_a_build_file():
-    folders = {path.parent for path in (ROOT / 'tests').glob('*/test_*.py')}
+    folders = {path.parent for path in (ROOT / 'tests').glob('*/**/test_*.py')}
     assert folders
     assert [str(path) for path in sorted(folders) if not (path / 'BUILD').is_file()] == []
 
@@ -56,9 +62,9 @@ def test_bazel_loads_every_build_file_without_a_network(tmp_path: Path):
     shutil.rmtree(root)
     assert result.returncode == 0, result.stderr
     found = set(result.stdout.splitlines())
-    assert {f'py_library rule //tf_n2uq/{room}:{room}' for room in rooms()} <= found
+    assert {f'py_library rule {_label(room)}:{room.split(".")[-1]}' for room in rooms()} <= found
     tests = {
         f'py_test rule //{path.parent.relative_to(ROOT)}:{path.stem}'
-        for path in (ROOT / 'tests').glob('*/test_*.py')
+        for path in (ROOT / 'tests').glob('*/**/test_*.py')
     }
     assert tests <= found

@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.schemes.graph import Ref, Step
-from tf_n2uq.schemes.ranges import is_range
+from tf_n2uq.graph.graph import Ref, Step
+from tf_n2uq.schemes.rewrite.range_placement import is_range
 from tf_n2uq.tflite import flatbuffer, make_interpreter
-from tf_n2uq.tflite.completion import complete
-from tf_n2uq.tflite.matching import Match, match
+from tf_n2uq.tflite.network.completion import complete
+from tf_n2uq.tflite.reports.matching import Match, match
 
 # In levels. The most that has been seen of right files is 0.02, in products.
 _MOST_FROM_TIE = 0.03

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.comparators import ComparatorPlan
 from tf_n2uq.tflite.convert import lower_for_xnnpack
-from tf_n2uq.tflite.interpreter import make_interpreter
-from tf_n2uq.tflite.markers import marker_alpha
+from tf_n2uq.tflite.levels.comparators import ComparatorPlan
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.markers import marker_alpha
+from tf_n2uq.tflite.running.interpreter import make_interpreter
 
 ALL_INT8 = np.arange(-128, 128).astype(np.int8)
 

@@ -8,9 +8,9 @@ import tensorflow_model_optimization as tfmot
 
 import tf_n2uq
 from tests.networks import annotate, float_network, images_for
-from tf_n2uq.tflite import flatbuffer
 from tf_n2uq.tflite.__main__ import main
-from tf_n2uq.tflite.verify import check_integer_only
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports.verify import check_integer_only
 
 # Keras adds up in floats: of a hundred numbers one may round to the other side.
 FEW = 0.02

@@ -6,7 +6,7 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import float_network, images_for, quantize, quantized_network
-from tf_n2uq.tflite import flatbuffer
+from tf_n2uq.tflite.passes import flatbuffer
 
 quantize_annotate_layer = tfmot.quantization.keras.quantize_annotate_layer
 

@@ -14,10 +14,10 @@ from tests.tflite.graphs import (
     operators,
     run,
 )
-from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.interpreter import xnnpack_delegation
-from tf_n2uq.tflite.markers import marker_alpha
-from tf_n2uq.tflite.verify import check_integer_only
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.markers import marker_alpha
+from tf_n2uq.tflite.reports.verify import check_integer_only
+from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
 
 CHANNELS = 6
 

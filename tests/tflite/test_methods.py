@@ -11,8 +11,8 @@ import tf_n2uq
 from tests.networks import annotate, float_network, images_for
 from tf_n2uq.layers import Quantize
 from tf_n2uq.quantizers import DoReFaQuantizer
-from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.verify import check_integer_only
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports.verify import check_integer_only
 
 SCHEMES = {
     'dorefa': tf_n2uq.DoReFaScheme,

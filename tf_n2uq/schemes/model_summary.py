@@ -9,11 +9,11 @@ from typing import Any
 
 import tf_keras as keras
 
+from tf_n2uq.graph.checks import check_model
+from tf_n2uq.graph.graph import nodes_in_order
+from tf_n2uq.graph.layer_kinds import Kind, kind_of
 from tf_n2uq.layers import Quantize, QuantizedKernel
-from tf_n2uq.schemes.adaptive import active_bits, bit_widths
-from tf_n2uq.schemes.checks import check_model
-from tf_n2uq.schemes.graph import nodes_in_order
-from tf_n2uq.schemes.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths
 from tf_n2uq.schemes.text_table import WIDTH, format_table, shortened, titled
 
 _FLOAT_BITS = 32

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.schemes.adaptive import set_bits
-from tf_n2uq.schemes.loading import load_model
-from tf_n2uq.tflite.comparison import compare
+from tf_n2uq.schemes.adaptive.switching import set_bits
 from tf_n2uq.tflite.convert import convert
-from tf_n2uq.tflite.inspection import inspect
-from tf_n2uq.tflite.latency import benchmark
+from tf_n2uq.tflite.loading import load_model
+from tf_n2uq.tflite.reports.comparison import compare
+from tf_n2uq.tflite.reports.inspection import inspect
+from tf_n2uq.tflite.running.latency import benchmark
 
 _TYPES = {'float32': tf.float32, 'int8': tf.int8, 'uint8': tf.uint8}
 _KERAS_FILE = 'model that tf_keras saved: .keras, .h5, or the folder of a SavedModel'

@@ -8,19 +8,19 @@ from typing import Any, Literal
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.schemes.adaptive import bit_widths, extract
-from tf_n2uq.schemes.checks import check_quantized_model
-from tf_n2uq.tflite import flatbuffer
-from tf_n2uq.tflite.acceptance import check_integer_file, warn_of_float_file
-from tf_n2uq.tflite.channel_sums import halve_kernels
-from tf_n2uq.tflite.comparators import ComparatorPlan
-from tf_n2uq.tflite.completion import complete
-from tf_n2uq.tflite.dense import connect_fully
-from tf_n2uq.tflite.export import IntegerNetwork
-from tf_n2uq.tflite.markers import replace_markers
-from tf_n2uq.tflite.micro import pack_for_micro
-from tf_n2uq.tflite.packing import XNNPACK_VERSIONS, pack_int4
-from tf_n2uq.tflite.patches import unroll_convolutions
+from tf_n2uq.graph.checks import check_quantized_model
+from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
+from tf_n2uq.tflite.levels.comparators import ComparatorPlan
+from tf_n2uq.tflite.network.completion import complete
+from tf_n2uq.tflite.network.integer_network import IntegerNetwork
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.channel_sums import halve_kernels
+from tf_n2uq.tflite.passes.dense import connect_fully
+from tf_n2uq.tflite.passes.markers import replace_markers
+from tf_n2uq.tflite.passes.packing import XNNPACK_VERSIONS, pack_int4
+from tf_n2uq.tflite.passes.patches import unroll_convolutions
+from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
+from tf_n2uq.tflite.running.micro import pack_for_micro
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
 

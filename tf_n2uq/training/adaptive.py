@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.schemes.adaptive import at_bits, bit_widths, check_adaptive
+from tf_n2uq.schemes.adaptive.switching import at_bits, bit_widths, check_adaptive
 from tf_n2uq.training import arguments
 from tf_n2uq.training.soft_labels import SoftCrossEntropy, gives_logits, logits_of
 from tf_n2uq.training.student_trainer import (

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+import tf_n2uq
+from tests.networks import images_for, quantized_network
+from tf_n2uq.graph.graph import Graph
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports.matching import match
+
+
+@pytest.fixture(scope='module')
+def residual():
+    model = quantized_network('residual')
+    graph = Graph.from_model(model)
+    graph.to_model()
+    return model, graph, flatbuffer.read(tf_n2uq.tflite.convert(model))
+
+
+def _find(matches, name):
+    (found,) = (each for each in matches if each.step.name == name)
+    return found
+
+
+def test_tensors_are_found_by_the_names_of_their_layers(residual):
+    _, graph, file = residual
+    matches, missing = match(graph, file)
+    assert missing == []
+    names = [
+        flatbuffer.text(flatbuffer.main_graph(file).tensors[each.index].name) for each in matches
+    ]
+    assert 'behind_sum_thresholds/LeakyRelu' in names
+    levels = _find(matches, 'behind_sum_thresholds')
+    assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
+    assert _find(matches, 'behind_sum_range').levels == 256
+
+
+def test_keras_and_file_count_the_same_levels(residual):
+    model, graph, file = residual
+    matches, _ = match(graph, file)
+    levels = _find(matches, 'behind_sum_thresholds')
+    layer = model.get_layer('behind_sum_thresholds')
+    inputs = images_for(model)
+    expected = layer.quantizer.levels(inputs, layer.quantizer_weights)
+    np.testing.assert_array_equal(levels.keras_levels(layer(inputs)), expected)
+    np.testing.assert_array_equal(levels.file_levels(np.int8([-128, -43, 42, 127])), range(4))
+
+
+def test_ranges_with_another_scale_are_not_taken(residual):
+    _, graph, file = residual
+    step = graph.steps['behind_sum_range']
+    high = step.layer.quantizer_weights['max']
+    before = high.numpy()
+    high.assign(2 * before)
+    try:
+        assert match(graph, file)[1] == ['behind_sum_range']
+    finally:
+        high.assign(before)

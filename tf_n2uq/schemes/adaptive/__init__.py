@@ -1,0 +1,1 @@
+"""Several bit-widths in one model."""

@@ -1,0 +1,112 @@
+"""The graph rewrite of a network that runs at several bit-widths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tf_keras as keras
+
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
+from tf_n2uq.quantizers import AdaptiveQuantizer, RangeQuantizer
+from tf_n2uq.schemes.adaptive.switching import Sharing, absorb, extract
+from tf_n2uq.schemes.calibration.kernel_start import start_kernels
+from tf_n2uq.schemes.methods.scheme import LowBitScheme
+from tf_n2uq.schemes.rewrite.layout_transform import LowBitLayoutTransform
+
+_INT8 = 8
+
+
+class AdaptiveLayoutTransform(LowBitLayoutTransform):
+    """Rewrites a model as for one bit-width, and gives every bit-width what is to be its own.
+
+    That is a quantizer for each kernel and input, a range for each other tensor, and the
+    parameters of each batch normalization. Kernels, biases and slopes are shared.
+    """
+
+    def __init__(
+        self, scheme: LowBitScheme, bit_widths: Sequence[int], shared_affine: bool
+    ) -> None:
+        super().__init__(scheme)
+        self._bit_widths = tuple(bit_widths)
+        self._shared_affine = shared_affine
+
+    def finish(self, graph: Graph) -> keras.Model:
+        for step in graph:
+            quantize_at_8_bits(graph, step)
+        for step in graph:
+            _switch_range(step, self._bit_widths)
+            _switch_normalization(step, self._bit_widths, self._shared_affine)
+        model = graph.to_model()
+        if any(map(_starts_from_kernel, model.layers)):
+            for bits in self._bit_widths:
+                single = extract(model, bits)
+                start_kernels(single)
+                for sharing in (Sharing.OWN, Sharing.QUANTIZER):
+                    absorb(model, single, bits, sharing)
+        return model
+
+
+def _starts_from_kernel(layer: keras.layers.Layer) -> bool:
+    """Whether something at or behind a layer starts from its kernel, see `start_kernels`."""
+    if not isinstance(layer, QuantizedKernel):
+        return False
+    for _, quantizer, weights in layer.kernel_quantizers:
+        adaptive = isinstance(quantizer, AdaptiveQuantizer)
+        each = quantizer.quantizers.values() if adaptive else [quantizer]
+        # Those of somebody else are taken to keep the scale.
+        if weights or not all(getattr(one, 'keeps_scale', True) for one in each):
+            return True
+    return False
+
+
+def quantize_at_8_bits(graph: Graph, step: Step) -> None:
+    """Gives a quantizer that has none at 8 bits a range, unless there is one in front.
+
+    Args:
+        graph: the graph of an adaptive network.
+        step: a step of it, changed in place.
+    """
+    quantizer = step.layer.quantizer if isinstance(step.layer, Quantize) else None
+    if not isinstance(quantizer, AdaptiveQuantizer) or None not in quantizer.quantizers.values():
+        return
+    producer = graph.producer(step.inputs[0])
+    while kind_of(producer.layer) is Kind.SAME_SCALE and len(producer.inputs) == 1:
+        producer = graph.producer(producer.inputs[0])
+    if not _gives_8_bits(producer):
+        quantizers = {
+            bits: each or RangeQuantizer(_INT8) for bits, each in quantizer.quantizers.items()
+        }
+        step.layer = Quantize(AdaptiveQuantizer(quantizers, quantizer.active_bits), name=step.name)
+
+
+def _gives_8_bits(step: Step) -> bool:
+    if not isinstance(step.layer, Quantize):
+        return False
+    quantizer = step.layer.quantizer
+    own = quantizer.quantizers.values() if isinstance(quantizer, AdaptiveQuantizer) else [quantizer]
+    return all(isinstance(each, RangeQuantizer) for each in own)
+
+
+def _switch_range(step: Step, bit_widths: Sequence[int]) -> None:
+    # A fixed range is the same at all bit-widths.
+    if isinstance(step.layer, Quantize) and type(step.layer.quantizer) is RangeQuantizer:
+        config = step.layer.quantizer.get_config()
+        ranges = {bits: RangeQuantizer(**config) for bits in bit_widths}
+        step.layer = Quantize(AdaptiveQuantizer(ranges), name=step.layer.name)
+
+
+def _switch_normalization(step: Step, bit_widths: Sequence[int], shared_affine: bool) -> None:
+    if type(step.layer) is not keras.layers.BatchNormalization:
+        return
+    config = step.layer.get_config()
+    layer = SwitchableBatchNormalization(bit_widths, shared_affine, **config)
+    restore = []
+    for _, arrays in step.restore:
+        *affine, mean, variance = arrays
+        if shared_affine:
+            restore.append((layer, [*affine, *[mean, variance] * len(bit_widths)]))
+        else:
+            restore += [(each, arrays) for each in layer.normalizations]
+    step.layer, step.restore = layer, restore

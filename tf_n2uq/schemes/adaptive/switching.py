@@ -1,0 +1,288 @@
+"""Models that run at several bit-widths: switching, and one bit-width by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.graph.checks import check_model
+from tf_n2uq.graph.graph import Graph, Step, copy_layer
+from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
+from tf_n2uq.quantizers import AdaptiveQuantizer
+from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
+
+# A variable of an adaptive model, its counterpart in a model of one bit-width, and whose it is.
+_Pair: TypeAlias = 'tuple[tf.Variable, tf.Variable, Sharing]'
+
+
+def bit_widths(model: keras.Model) -> tuple[int, ...]:
+    """Returns the bit-widths of an adaptive model, from the highest to the lowest.
+
+    Args:
+        model: any tf_keras model.
+
+    Returns:
+        The bit-widths; () for a model that is not adaptive.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+    """
+    first = next(_switches(model), None)
+    if first is None:
+        return ()
+    if isinstance(first, AdaptiveQuantizer):
+        return tuple(first.quantizers)
+    if isinstance(first, AdaptiveQuantizeConfig):
+        return tuple(first.configs)
+    return first.bit_widths
+
+
+def active_bits(model: keras.Model) -> int:
+    """Returns the bit-width that an adaptive model runs at.
+
+    Args:
+        model: a model from `quantize_apply` with `AdaBitsScheme`.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if it is not adaptive.
+    """
+    check_adaptive(model)
+    return next(_switches(model)).active_bits
+
+
+def set_bits(model: keras.Model, bits: int) -> None:
+    """Switches an adaptive model to one of its bit-widths, in place.
+
+    From then on calls, `predict`, `evaluate`, `fit`, `save` and `summary` are those of that
+    bit-width. A `tf.function` of the user's own that has been traced keeps the bit-width that it
+    was traced with.
+
+    Args:
+        model: a model from `quantize_apply` with `AdaBitsScheme`.
+        bits: one of its bit-widths.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if it is not adaptive, or has no such bit-width; the error lists those it has.
+    """
+    check_bits_of(model, bits)
+    for switch in _switches(model):
+        switch.active_bits = bits
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.Model):
+            # Keras has traced these at another bit-width.
+            layer.train_function = layer.train_tf_function = None
+            layer.test_function = layer.predict_function = None
+
+
+@contextlib.contextmanager
+def at_bits(model: keras.Model, bits: int) -> Iterator[None]:
+    """Runs an adaptive model at one of its bit-widths within a block that is being traced.
+
+    Args:
+        model: an adaptive model; afterwards it is at the bit-width that it was at.
+        bits: one of its bit-widths.
+    """
+    switches = list(_switches(model))
+    before = [switch.active_bits for switch in switches]
+    try:
+        for switch in switches:
+            switch.active_bits = bits
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.active_bits = value
+
+
+def extract(model: keras.Model, bits: int) -> keras.Model:
+    """Returns one bit-width of an adaptive model as a model of its own.
+
+    It is what the method's own scheme makes for that bit-width, with the weights that the adaptive
+    model has: it can be trained on, saved, converted and compared by itself.
+
+    Args:
+        model: a model from `quantize_apply` with `AdaBitsScheme`; it stays as it is.
+        bits: one of its bit-widths.
+
+    Returns:
+        A Sequential or Functional model; no variable is shared with `model`.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if it is subclassed, not built or not adaptive, or has no such bit-width.
+    """
+    check_model(model)
+    check_bits_of(model, bits)
+    graph = Graph.from_model(model)
+    for step in graph:
+        _fix(graph, step, bits)
+    single = graph.to_model()
+    for adaptive, own, _ in _pairs(model, single, bits):
+        own.assign(tf.convert_to_tensor(adaptive))
+    return single
+
+
+class Sharing(enum.Enum):
+    """Whose a variable of an adaptive model is."""
+
+    OWN = 'a bit-width has it for itself'
+    QUANTIZER = 'it belongs to a quantizer that does not switch'
+    WEIGHT = 'all bit-widths learn it'
+
+
+def absorb(
+    model: keras.Model, single: keras.Model, bits: int, sharing: Sharing = Sharing.OWN
+) -> None:
+    """Gives an adaptive model what a model of one of its bit-widths has come to.
+
+    Args:
+        model: an adaptive model, changed in place.
+        single: what `extract` made of it for these bits, calibrated or the like since.
+        bits: the bit-width.
+        sharing: which of the variables.
+    """
+    for adaptive, own, whose in _pairs(model, single, bits):
+        if whose is sharing:
+            adaptive.assign(tf.convert_to_tensor(own))
+
+
+def copy_into(model: keras.Model, single: keras.Model, bits: int) -> None:
+    """Gives an adaptive model all weights of a model of one of its bit-widths.
+
+    Args:
+        model: an adaptive model, changed in place.
+        single: a model as `extract` makes it for these bits.
+        bits: the bit-width.
+    """
+    for adaptive, own, _ in _pairs(model, single, bits):
+        adaptive.assign(tf.convert_to_tensor(own))
+
+
+def check_bits_of(model: keras.Model, bits: Any) -> None:
+    """Checks for an adaptive model, and a bit-width that it has.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if it is not adaptive, or has no such bit-width.
+    """
+    check_adaptive(model)
+    widths = bit_widths(model)
+    if isinstance(bits, bool) or bits not in widths:
+        listed = ', '.join(map(str, widths))
+        raise ValueError(
+            f'bits: expected a bit-width of model {model.name!r}, which are {listed}; got '
+            f'{bits!r}. tf_n2uq.add_bits(model, bits, dataset) adds one.'
+        )
+
+
+def check_adaptive(model: Any) -> None:
+    """Checks for an adaptive model.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if it is not adaptive.
+    """
+    if not bit_widths(model):
+        raise ValueError(
+            f'model: expected a model of several bit-widths, got {model.name!r}, which has none to '
+            'switch. Quantize it with tfmot.quantization.keras.quantize_apply(annotated, '
+            'scheme=tf_n2uq.AdaBitsScheme(bits=(8, 6, 5, 4))).'
+        )
+
+
+def _switches(model: Any) -> Iterator[Any]:
+    """Yields everything that has an `active_bits`."""
+    if not isinstance(model, keras.Model):
+        check_model(model)
+    for layer in model._flatten_layers():
+        if isinstance(layer, SwitchableBatchNormalization):
+            yield layer
+        elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
+            yield layer.quantizer
+        elif isinstance(layer, QuantizedKernel) and _is_adaptive(layer):
+            yield layer.quantize_config
+            yield from (quantizer for _, quantizer, _ in layer.kernel_quantizers)
+
+
+def _is_adaptive(layer: QuantizedKernel) -> bool:
+    return isinstance(layer.quantize_config, AdaptiveQuantizeConfig)
+
+
+def _fix(graph: Graph, step: Step, bits: int) -> None:
+    """Replaces what switches by what it is at one bit-width; weights are copied later."""
+    layer = step.layer
+    if isinstance(layer, SwitchableBatchNormalization):
+        config = layer.normalization_config()
+        step.layer = keras.layers.BatchNormalization.from_config(config)
+    elif isinstance(layer, QuantizedKernel) and _is_adaptive(layer):
+        config = layer.quantize_config.configs[bits]
+        inner = copy_layer(layer.layer)
+        step.layer = QuantizedKernel(inner, config, layer.integer_bias, name=layer.name)
+    elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
+        quantizer = layer.quantizer.quantizers[bits]
+        if quantizer is None:
+            graph.remove(step)
+            return
+        step.layer = Quantize(quantizer, name=layer.name)
+    else:
+        return
+    step.restore = []
+
+
+def _pairs(model: keras.Model, single: keras.Model, bits: int) -> Iterator[_Pair]:
+    """Yields the variables of an adaptive model at a bit-width, with their counterparts."""
+    for own in single.layers:
+        if not own.weights:
+            continue
+        layer = model.get_layer(own.name)
+        if isinstance(layer, SwitchableBatchNormalization):
+            yield from _normalization_pairs(layer, own, bits)
+        elif isinstance(layer, Quantize):
+            yield from _quantizer_pairs(
+                bits, layer.quantizer, layer.quantizer_weights, own.quantizer_weights
+            )
+        elif isinstance(layer, QuantizedKernel):
+            yield from _shared(layer.layer, own.layer)
+            for (_, quantizer, weights), (_, _, own_weights) in zip(
+                layer.kernel_quantizers, own.kernel_quantizers, strict=True
+            ):
+                yield from _quantizer_pairs(bits, quantizer, weights, own_weights)
+        else:
+            yield from _shared(layer, own)
+
+
+def _normalization_pairs(
+    layer: SwitchableBatchNormalization, own: keras.layers.BatchNormalization, bits: int
+) -> Iterator[_Pair]:
+    statistics = layer.at(bits)
+    affine: Any = layer if layer.shared_affine else statistics
+    sharing = Sharing.WEIGHT if layer.shared_affine else Sharing.OWN
+    for name in ('gamma', 'beta'):
+        if getattr(own, name) is not None:
+            yield getattr(affine, name), getattr(own, name), sharing
+    for name in ('moving_mean', 'moving_variance'):
+        yield getattr(statistics, name), getattr(own, name), Sharing.OWN
+
+
+def _quantizer_pairs(
+    bits: int,
+    quantizer: Any,
+    weights: Mapping[str, tf.Variable],
+    own: Mapping[str, tf.Variable],
+) -> Iterator[_Pair]:
+    sharing = Sharing.QUANTIZER
+    if isinstance(quantizer, AdaptiveQuantizer):
+        weights, sharing = quantizer.weights_at(bits, weights), Sharing.OWN
+    for name, variable in own.items():
+        yield weights[name], variable, sharing
+
+
+def _shared(layer: keras.layers.Layer, own: keras.layers.Layer) -> Iterator[_Pair]:
+    for variable, counterpart in zip(layer.weights, own.weights, strict=True):
+        yield variable, counterpart, Sharing.WEIGHT

@@ -1,0 +1,1 @@
+"""Networks of other origins, written with layers that the schemes know."""

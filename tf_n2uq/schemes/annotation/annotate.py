@@ -1,0 +1,152 @@
+"""Annotates networks for quantization, also those that TFMOT itself refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+from absl import logging
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
+    QuantizeAnnotate,
+)
+from tf_keras.src.layers.core.tf_op_layer import ClassMethod, InstanceProperty, TFOpLambda
+
+from tf_n2uq.graph.checks import check_model
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.schemes.annotation.application_layers import replace_application_layers
+from tf_n2uq.schemes.annotation.flattening import flatten
+from tf_n2uq.schemes.annotation.fusions import fuse
+from tf_n2uq.schemes.annotation.tf_functions import replace_operators
+
+# What they compute is code, which no scheme can know.
+_HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
+
+
+def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.Model:
+    """Annotates a model for `tfmot.quantization.keras.quantize_apply`, whatever it is made of.
+
+    Does what `tfmot.quantization.keras.quantize_annotate_model` does, and before that writes the
+    network with layers that the schemes know. It computes the same, up to rounding in float:
+
+    - Models inside the model are dissolved into their layers. A layer whose name is taken gets
+      the inner model's name in front.
+    - TensorFlow functions of tensors (`x + 1`, `tf.nn.relu(x)`, …) become layers of the same
+      name. The gradient passes through what was a `tf.stop_gradient`.
+    - Hard swish and hard sigmoid, written as several layers, become one.
+    - Layers that `tf_keras.applications` define for themselves become others, which load without
+      custom objects.
+
+    What remains of TensorFlow functions, and `Lambda` layers, is not annotated and stays in
+    float; a warning names them. Annotations that layers have already, with or without a
+    `QuantizeConfig`, are kept.
+
+    Args:
+        model: a built Sequential or Functional tf_keras model.
+        leave_out: regular expressions of layers that are not annotated and so stay in float; an
+            expression must match the whole name that the layer has without inner models.
+
+    Returns:
+        A new model with the weights of `model`, not compiled.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model, or `leave_out` not made of strings.
+        ValueError: if the model, or one inside it, is subclassed or not built, or computes with
+            variables that are no weights; or if an expression is not valid or matches no layer.
+    """
+    check_model(model)
+    graph = Graph.from_model(flatten(model))
+    _check_no_variables(graph)
+    configs = _unwrap(graph)
+    left_out = _matching(graph, leave_out)
+    replace_operators(graph)
+    replace_application_layers(graph)
+    fuse(graph, left_out | {name for name, config in configs.items() if config is not None})
+    _wrap(graph, configs, left_out)
+    return graph.to_model()
+
+
+def _check_no_variables(graph: Graph) -> None:
+    for step in graph:
+        if any(isinstance(leaf, tf.Variable) for leaf in tf.nest.flatten((step.args, step.kwargs))):
+            raise ValueError(
+                f'model: layer {step.name!r} computes with a tf.Variable, which is no weight of '
+                'the model and cannot be copied with it; expected tensors and constants. Make it '
+                'a weight of a layer such as tf_n2uq.layers.ChannelScale, or a constant with '
+                'variable.numpy().'
+            )
+
+
+def _unwrap(graph: Graph) -> dict[str, Any]:
+    """Takes the annotations off and returns `{layer name: QuantizeConfig or None}`."""
+    configs = {}
+    for step in graph:
+        if isinstance(step.layer, QuantizeAnnotate):
+            configs[step.origin] = step.layer.quantize_config
+            step.layer = step.layer.layer
+            step.restore = [(step.layer, arrays) for _, arrays in step.restore]
+    return configs
+
+
+def _matching(graph: Graph, leave_out: str | Sequence[str]) -> set[str]:
+    """Returns the names of the layers that expressions match."""
+    names = sorted(
+        {step.origin for step in graph if not isinstance(step.layer, keras.layers.InputLayer)}
+    )
+    found = set()
+    for pattern in _checked_patterns(leave_out):
+        matching = {name for name in names if pattern.fullmatch(name)}
+        if not matching:
+            raise ValueError(
+                f'leave_out: expected expressions that match the whole name of a layer, got '
+                f'{pattern.pattern!r}, which matches none of: {", ".join(names)}.'
+            )
+        found |= matching
+    return found
+
+
+def _checked_patterns(leave_out: str | Sequence[str]) -> list[re.Pattern[str]]:
+    patterns = [leave_out] if isinstance(leave_out, str) else leave_out
+    if not isinstance(patterns, (list, tuple, set, frozenset)) or not all(
+        isinstance(pattern, str) for pattern in patterns
+    ):
+        raise TypeError(
+            "leave_out: expected a regular expression or a list of them, such as ['head', "
+            f"'block1_.*'], got {leave_out!r}."
+        )
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise ValueError(
+            f'leave_out: expected regular expressions, got {error.pattern!r} ({error}).'
+        ) from error
+
+
+def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
+    """Annotates all layers that can be and are not left out."""
+    wrappers: dict[int, QuantizeAnnotate] = {}
+    unknown: list[Step] = []
+    for step in graph:
+        layer, config = step.layer, configs.get(step.origin)
+        if isinstance(layer, keras.layers.InputLayer) or step.origin in left_out:
+            continue
+        if config is None and isinstance(layer, _HOLD_CODE):
+            unknown.append(step)
+            continue
+        # A layer that is called several times has one annotation.
+        if id(layer) not in wrappers:
+            wrappers[id(layer)] = QuantizeAnnotate(layer, config)
+        step.layer = wrappers[id(layer)]
+    if unknown:
+        logging.warning(
+            'model: these layers hold code, so they are not annotated and stay in float: %s. '
+            'Write them with Keras layers, or name them in leave_out.',
+            ', '.join(f'{step.name} ({_function_of(step.layer)})' for step in unknown),
+        )
+
+
+def _function_of(layer: keras.layers.Layer) -> str:
+    symbol = getattr(layer, 'symbol', None)
+    return f'tf.{symbol}' if symbol else type(layer).__name__

@@ -1,0 +1,61 @@
+"""Layers that `tf_keras.applications` define for themselves, as layers that the schemes know.
+
+Those are in no public module and not registered, so that a model with them does not load without
+custom objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
+from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.layers import ChannelScale
+
+
+def replace_application_layers(graph: Graph) -> None:
+    """Replaces them in place; their steps keep their names.
+
+    - ConvNeXt's `LayerScale` becomes `tf_n2uq.layers.ChannelScale`.
+    - ConvNeXt's `StochasticDepth` becomes a `Dropout` of whole images.
+    - InceptionResNetV2's `CustomScaleLayer` becomes a `Rescaling` and an `Add`.
+    """
+    _replace_layer_scales(graph)
+    for step in graph:
+        if type(step.layer) is StochasticDepth:
+            step.layer = _dropout_of_images(step)
+        elif type(step.layer) is CustomScaleLayer:
+            _split_scaled_sum(graph, step)
+
+
+def _replace_layer_scales(graph: Graph) -> None:
+    scales: dict[int, keras.layers.Layer] = {}
+    for step in graph:
+        if type(step.layer) is LayerScale:
+            # One that is called several times stays one.
+            scale = scales.setdefault(id(step.layer), ChannelScale(**_common(step.layer)))
+            step.layer = scale
+            step.restore = [(scale, arrays) for _, arrays in step.restore]
+
+
+def _dropout_of_images(step: Step) -> keras.layers.Dropout:
+    per_image = (None, *[1] * (len(step.input_shape) - 1))
+    return keras.layers.Dropout(
+        step.layer.drop_path_rate, noise_shape=per_image, **_common(step.layer)
+    )
+
+
+def _split_scaled_sum(graph: Graph, step: Step) -> None:
+    layer, (shortcut, branch) = step.layer, step.inputs
+    common = _common(layer)
+    step.replace(keras.layers.Add(**common), [shortcut, branch])
+    common['name'] = f'{layer.name}_scale'
+    scaled = graph.insert_before(step, branch, keras.layers.Rescaling(layer.scale, **common))
+    scaled.origin = step.origin
+
+
+def _common(layer: keras.layers.Layer) -> dict[str, Any]:
+    return dict(name=layer.name, trainable=layer.trainable, dtype=layer.dtype_policy.name)

@@ -1,0 +1,121 @@
+"""Models inside a model, dissolved into their layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
+    QuantizeAnnotate,
+)
+
+from tf_n2uq.graph.checks import check_model
+from tf_n2uq.graph.graph import CallReader, Graph, Ref, nodes_in_order
+
+
+def flatten(model: keras.Model) -> keras.Model:
+    """Returns the same network without models in it, or the model itself if there are none.
+
+    Names of the outer layers stay. A layer of an inner model whose name is taken gets the inner
+    model's name in front. A `QuantizeAnnotate` wrapper gets the name of its layer. What an inner
+    model was told by `training=` its layers are told.
+
+    Args:
+        model: a built Sequential or Functional model.
+
+    Raises:
+        ValueError: if a model inside is subclassed, or is given a tensor of another rank than
+            its own input has.
+    """
+    if not any(isinstance(layer, (keras.Model, QuantizeAnnotate)) for layer in model.layers):
+        return model
+    return _Flattener(model).graph.to_model()
+
+
+class _Flattener:
+    def __init__(self, model: keras.Model) -> None:
+        self.graph = Graph(model.name, isinstance(model, keras.Sequential))
+        self._reader = CallReader(self.graph, _flat_names(model))
+        refs: dict[int, Ref] = {}
+        self.graph.outputs = self._read(model, refs, training=None)
+        self.graph.nested_inputs = tf.nest.map_structure(
+            lambda tensor: refs[id(tensor)], model._nested_inputs
+        )
+
+    def _read(self, model: keras.Model, refs: dict[int, Ref], training: Any) -> Any:
+        """Adds the calls of a model and returns the nest of its outputs."""
+        for node in nodes_in_order(model):
+            tensors = tf.nest.flatten(node.outputs)
+            if isinstance(node.layer, keras.Model):
+                outputs = self._read_inner(node, refs, training)
+                refs.update(zip(map(id, tensors), outputs, strict=True))
+            elif not (node.is_input and id(tensors[0]) in refs):
+                self._read_call(node, refs, training)
+        return tf.nest.map_structure(lambda tensor: refs[id(tensor)], model._nested_outputs)
+
+    def _read_inner(self, node: Any, refs: dict[int, Ref], training: Any) -> list[Ref]:
+        inner = node.layer
+        given = inner._flatten_to_reference_inputs(node.call_args[0])
+        inner_refs = {
+            id(expected): self._conform(refs[id(tensor)], tensor, expected, inner.name)
+            for tensor, expected in zip(given, inner.inputs, strict=True)
+        }
+        told = node.call_kwargs.get('training')
+        outputs = self._read(inner, inner_refs, training if told is None else told)
+        return tf.nest.flatten(outputs)
+
+    def _conform(self, ref: Ref, given: Any, expected: Any, name: str) -> Ref:
+        """Casts what an inner model is given to the type of its input, as Keras does."""
+        if given.shape.rank != expected.shape.rank:
+            raise ValueError(
+                f'model: expected the inner model {name!r} to be called with a tensor of shape '
+                f'{tuple(expected.shape)}, as its input is, got {tuple(given.shape)}. Reshape it '
+                'with a tf_keras.layers.Reshape in front.'
+            )
+        if given.dtype == expected.dtype:
+            return ref
+        cast = keras.layers.Rescaling(1.0, dtype=expected.dtype.name, name=f'{name}_cast')
+        return self.graph.add(cast, ref).output
+
+    def _read_call(self, node: Any, refs: dict[int, Ref], training: Any) -> None:
+        step = self._reader.read(node, refs)
+        layer = step.layer
+        if isinstance(layer, QuantizeAnnotate):
+            layer.layer._name = layer.name
+            layer = layer.layer
+        if training is not None and layer._expects_training_arg:
+            step.kwargs = {'training': training, **step.kwargs}
+
+
+def _flat_names(model: keras.Model) -> dict[int, str]:
+    """Returns a unique name for each layer, by its id: the outer models' layers choose first."""
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    level = [model]
+    while level:
+        inner_models = []
+        for parent in level:
+            for layer in [node.layer for node in nodes_in_order(parent)]:
+                if isinstance(layer, keras.Model):
+                    check_model(layer, f'model: inner model {layer.name!r}')
+                    inner_models.append(layer)
+                elif id(layer) not in names and (parent is model or not _is_input(layer)):
+                    names[id(layer)] = _free_name(layer, parent, taken)
+                    taken.add(names[id(layer)])
+        level = inner_models
+    return names
+
+
+def _free_name(layer: keras.layers.Layer, parent: keras.Model, taken: set[str]) -> str:
+    own = layer.layer.name if isinstance(layer, QuantizeAnnotate) else layer.name
+    candidate = own if own not in taken else f'{parent.name}_{own}'
+    count = 0
+    while candidate in taken:
+        count += 1
+        candidate = f'{parent.name}_{own}_{count}'
+    return candidate
+
+
+def _is_input(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)

@@ -1,0 +1,1 @@
+"""Start values from data, for one bit-width."""

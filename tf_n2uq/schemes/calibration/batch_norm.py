@@ -1,0 +1,62 @@
+"""Statistics of batch normalizations, measured anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.graph.checks import check_model
+from tf_n2uq.schemes.calibration.one_width import dataset_length, list_batches
+
+
+def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -> None:
+    """Sets the moving mean and variance of batch normalizations to the average over data.
+
+    Weights stay as they are. The data runs through the network as in training, each normalization
+    by its batch, and the moments of all batches count alike; 8-bit ranges follow the data. Use
+    batches as large as in training.
+
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
+    2020), direct adaptation.
+
+    Args:
+        model: a Sequential or Functional model with batch normalizations, changed in place; an
+            adaptive one has those of its active bit-width changed.
+        dataset: as for `tf_n2uq.calibrate`.
+        verbose: 1 for a progress bar, 0 for silence.
+
+    Raises:
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if the model has no batch normalization, or the dataset is empty, has a wrong
+            shape, or holds NaN or infinite values.
+    """
+    check_model(model)
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    if not layers:
+        raise ValueError(f'model: expected batch normalizations, got {model.name!r} without any.')
+    momentum = tf.Variable(0.0, trainable=False)
+    run = tf.function(lambda inputs: model(inputs, training=True), reduce_retracing=True)
+    before = [layer.momentum for layer in layers]
+    progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
+    count = 0
+    try:
+        for layer in layers:
+            # Past Keras, which would count the variable among the layer's own.
+            object.__setattr__(layer, 'momentum', momentum)
+        for inputs in list_batches(model, dataset):
+            # What 0/1, 1/2, 2/3, … keep of an average makes it that of all batches so far.
+            momentum.assign(count / (count + 1))
+            run(inputs)
+            count += 1
+            progress.add(1)
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            object.__setattr__(layer, 'momentum', value)
+    if not count:
+        raise ValueError('dataset: expected at least one batch, got an empty dataset.')

@@ -1,0 +1,205 @@
+"""Start values for a quantized network from one pass of float data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.graph.graph import Graph, Ref, copy_layer
+from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.quantizers.statistics import TensorStatistics
+from tf_n2uq.schemes.calibration.bias_correction import correct_bias, kernel_gain
+from tf_n2uq.schemes.calibration.kernel_start import (
+    in_quantized_scale,
+    scale_gain,
+    start_quantizers,
+)
+
+_VALUES_PER_TENSOR = 2**18
+_ROWS_PER_BATCH = 1024
+
+
+def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: int) -> None:
+    """Sets the quantizers of a model that has one bit-width, see `tf_n2uq.calibrate`.
+
+    Args:
+        model: a quantized model, changed in place.
+        dataset: as for `tf_n2uq.calibrate`.
+        verbose: 1 for a progress bar, 0 for silence.
+        seed: chooses which positions of the tensors are looked at.
+
+    Raises:
+        ValueError: as `tf_n2uq.calibrate`.
+    """
+    for layer in model.layers:
+        if isinstance(layer, QuantizedKernel):
+            start_quantizers(layer)
+    names, network = float_network(model)
+    statistics = collect_statistics(names, network, dataset, verbose, seed)
+    graph = Graph.from_model(model)
+    for name, measured in statistics.items():
+        layer = model.get_layer(name)
+        kernel = _kernel_behind(model, graph, name)
+        if kernel is not None:
+            gain = kernel_gain(kernel) / scale_gain(kernel)
+            measured = dataclasses.replace(measured, kernel_gain=gain)
+        for weight, value in layer.quantizer.calibrated(measured).items():
+            variable = layer.quantizer_weights[weight]
+            variable.assign(np.reshape(value, variable.shape))
+    for name, measured in statistics.items():
+        kernel = _kernel_behind(model, graph, name)
+        if kernel is not None:
+            scale = scale_gain(kernel)
+            correct_bias(model, graph, model.get_layer(name), kernel, measured, scale)
+
+
+def collect_statistics(
+    names: list[str], network: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0
+) -> dict[str, TensorStatistics]:
+    """Runs a network over data and looks at each of its outputs.
+
+    Args:
+        names: what to call the outputs.
+        network: a model with one output per name.
+        dataset: as for `calibrate`.
+        verbose: 1 for a progress bar.
+        seed: of the sampled positions.
+
+    Returns:
+        `{name: what was seen}`.
+
+    Raises:
+        ValueError: as `calibrate`.
+    """
+    measure: Callable[..., Any] | None = None
+    collected: dict[str, TensorStatistics] = {}
+    generator = np.random.default_rng(seed)
+    batches = list_batches(network, dataset)
+    progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
+    for number, inputs in enumerate(batches):
+        measure = measure or _make_measure(network, inputs)
+        results = measure(inputs, tf.constant([seed, number], tf.int32))
+        for name, (low, high, rows) in zip(names, results, strict=True):
+            new = TensorStatistics(float(low), float(high), rows.numpy())
+            old = collected.get(name)
+            collected[name] = new if old is None else old.merged(new, generator)
+        progress.add(1)
+    if not collected:
+        raise ValueError('dataset: expected at least one batch, got an empty dataset.')
+    return collected
+
+
+def list_batches(model: keras.Model, dataset: Any) -> Iterator[Any]:
+    """Yields the model's inputs, batch by batch, checked.
+
+    Raises:
+        ValueError: on a wrong shape, or NaN or infinite values; the batch is named.
+    """
+    for number, batch in enumerate(_as_iterable(dataset)):
+        if isinstance(batch, (tuple, list)) and len(batch) > 1:
+            batch = keras.utils.unpack_x_y_sample_weight(tuple(batch))[0]
+        elif isinstance(batch, (tuple, list)):
+            (batch,) = batch
+        inputs = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), batch)
+        expected, got = tf.nest.flatten(model.inputs), tf.nest.flatten(inputs)
+        shapes = [tuple(tensor.shape) for tensor in expected]
+        if len(got) != len(expected) or not all(
+            tensor.shape.is_compatible_with(want.shape)
+            for tensor, want in zip(got, expected, strict=True)
+        ):
+            raise ValueError(
+                f'dataset: expected batches of shape {shapes} (None: any size), got '
+                f'{[tuple(tensor.shape) for tensor in got]} in batch {number}.'
+            )
+        for tensor in got:
+            if not bool(tf.reduce_all(tf.math.is_finite(tensor))):
+                raise ValueError(
+                    f'dataset: expected finite values, got NaN or infinity in batch {number}.'
+                )
+        if got[0].shape[0]:
+            yield inputs
+
+
+def _as_iterable(dataset: Any) -> Iterable[Any]:
+    if isinstance(dataset, (np.ndarray, tf.Tensor)):
+        return [dataset[start : start + 32] for start in range(0, len(dataset), 32)]
+    if not isinstance(dataset, Iterable):
+        raise TypeError(
+            'dataset: expected a tf.data.Dataset, an iterable of batches or an array, got '
+            f'{type(dataset).__name__}.'
+        )
+    return dataset
+
+
+def dataset_length(dataset: Any) -> int | None:
+    """Returns how many batches a dataset has; None if it does not say."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return None
+    length = int(dataset.cardinality())
+    return length if length >= 0 else None
+
+
+def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
+    """Returns the quantizers' names, and the float network that outputs what enters them.
+
+    Its kernels are as large as the quantized ones, see `in_quantized_scale`.
+
+    Args:
+        model: a quantized model; it stays as it is, weights are copied.
+    """
+    graph = Graph.from_model(model)
+    taps: dict[str, Ref] = {}
+    for step in graph.in_order():
+        if isinstance(step.layer, Quantize):
+            (taps[step.name],) = step.inputs
+            graph.remove(step)
+        elif isinstance(step.layer, QuantizedKernel):
+            kernel = model.get_layer(step.name)
+            step.layer = copy_layer(kernel.layer)
+            step.restore = [(step.layer, in_quantized_scale(kernel))]
+    return list(taps), graph.to_model(outputs=list(taps.values()))
+
+
+def _make_measure(network: keras.Model, inputs: Any) -> Callable[..., Any]:
+    """Returns a function of inputs like these, in batches of any size, and a seed."""
+
+    @tf.function
+    def measure(inputs: Any, seed: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+        results = []
+        tensors = tf.nest.flatten(network(inputs, training=False))
+        for index, tensor in enumerate(tensors):
+            channels = tensor.shape[-1]
+            rows = tf.reshape(tf.cast(tensor, tf.float32), [-1, channels])
+            wanted = max(16, min(_ROWS_PER_BATCH, _VALUES_PER_TENSOR // channels))
+            chosen = tf.random.stateless_uniform(
+                [tf.minimum(wanted, tf.shape(rows)[0])],
+                tf.stack([seed[0] + index, seed[1]]),
+                maxval=tf.shape(rows)[0],
+                dtype=tf.int32,
+            )
+            results.append((tf.reduce_min(rows), tf.reduce_max(rows), tf.gather(rows, chosen)))
+        return results
+
+    shapes = [tensor.shape for tensor in tf.nest.flatten(network.inputs)]
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    # Traced here and not by calls, which TensorFlow would warn of where several are calibrated.
+    return measure.get_concrete_function(
+        tf.nest.pack_sequence_as(inputs, specs), tf.TensorSpec([2], tf.int32)
+    )
+
+
+def _kernel_behind(model: keras.Model, graph: Graph, name: str) -> QuantizedKernel | None:
+    """Returns the quantized layer that reads the levels of a quantizer, if one does."""
+    readers = graph.consumers(graph.steps[name].output)
+    while len(readers) == 1:
+        if isinstance(readers[0].layer, QuantizedKernel):
+            return model.get_layer(readers[0].name)
+        if type(readers[0].layer) not in (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D):
+            return None
+        readers = graph.consumers(readers[0].output)
+    return None

@@ -1,0 +1,49 @@
+"""DoReFa-Net: kernels normalized by tanh, inputs clipped to a fixed value."""
+
+from __future__ import annotations
+
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from tf_n2uq.quantizers import DoReFaInputQuantizer, DoReFaQuantizer
+from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
+from tf_n2uq.schemes.methods.scheme import LowBitScheme
+
+_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+
+
+@keras.saving.register_keras_serializable(package='tf_n2uq')
+class DoReFaQuantizeConfig(MethodQuantizeConfig):
+    """Quantizes one layer as DoReFa-Net does.
+
+    Source: "DoReFa-Net" (2016), sections 2.3 and 2.4.
+
+    From 2 to 7 bits; at 8 the layer is plain int8.
+    """
+
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+        return DoReFaQuantizer(self.weight_bits, channel_axis=channel_axis)
+
+    def method_input_quantizer(self) -> _Quantizer:
+        return DoReFaInputQuantizer(self.activation_bits)
+
+
+class DoReFaScheme(LowBitScheme):
+    """The scheme for `tfmot.quantization.keras.quantize_apply(model, scheme=DoReFaScheme(2))`.
+
+    Inputs are clipped to 0..1 as in the paper, whose networks keep their activations there. For
+    networks that do not, `calibrate` sets each clipping value to what fits the data; training
+    leaves it there. Negative inputs become 0: a layer whose input is signed (behind a linear layer
+    or a sum) loses that half, which `N2UQScheme` and `LSQScheme` keep.
+
+    The quantized kernels fill −1..1, however small the float ones are. What a batch normalization
+    behind a layer knows of its output is changed accordingly when the scheme is applied; a layer
+    without one gives larger numbers than in float, and a network of many such layers is better
+    off with `SATScheme`, which rescales.
+
+    Source: "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth
+    Gradients" (2016). Gradients stay in float here.
+    """
+
+    def make_config(self, weight_bits: int, activation_bits: int) -> DoReFaQuantizeConfig:
+        return DoReFaQuantizeConfig(activation_bits, weight_bits, activation_bits)

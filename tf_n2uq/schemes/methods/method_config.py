@@ -1,0 +1,71 @@
+"""What the configs of methods with a bit-width for kernels and one for inputs have in common."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+
+from tf_n2uq.quantizers import RangeQuantizer, SymmetricQuantizer
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
+
+_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+
+
+class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
+    """Quantizes one layer by a method from 2 to 7 bits, and as plain int8 at 8.
+
+    At 8 bits, an int8 tensor has no more values than levels: there the input is its 8-bit range
+    and the kernel is symmetric int8 per output channel, whatever the method.
+    """
+
+    def __init__(
+        self,
+        bits: int = 2,
+        weight_bits: int | None = None,
+        activation_bits: int | None = None,
+    ) -> None:
+        """Creates the config.
+
+        Args:
+            bits: bit-width of kernel and input, 2..8.
+            weight_bits: bit-width of the kernel, `bits` if None.
+            activation_bits: bit-width of the input, `bits` if None.
+
+        Raises:
+            TypeError: if a bit-width is not an integer.
+            ValueError: if a bit-width is outside 2..8.
+        """
+        self.bits = check_bits(bits)
+        self.weight_bits = check_bits(bits if weight_bits is None else weight_bits, 'weight_bits')
+        self.activation_bits = check_bits(
+            bits if activation_bits is None else activation_bits, 'activation_bits'
+        )
+
+    @abc.abstractmethod
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+        """Returns the method's quantizer for a kernel with these output channel axes."""
+
+    @abc.abstractmethod
+    def method_input_quantizer(self) -> _Quantizer:
+        """Returns the method's quantizer for the layer's input."""
+
+    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+        if self.weight_bits == 8:
+            return SymmetricQuantizer(8, channel_axis)
+        return self.method_kernel_quantizer(channel_axis)
+
+    def input_quantizer(self) -> _Quantizer | None:
+        return None if self.activation_bits == 8 else self.method_input_quantizer()
+
+    def activation_quantizer(self) -> _Quantizer:
+        return self.input_quantizer() or RangeQuantizer(8)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            'bits': self.bits,
+            'weight_bits': self.weight_bits,
+            'activation_bits': self.activation_bits,
+        }

@@ -1,0 +1,52 @@
+"""N2UQ's kernels with a clipped input, for one layer of its published MobileNetV2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from tf_n2uq.quantizers import EntropyPreservingQuantizer, PACTQuantizer
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
+
+_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+
+
+@keras.saving.register_keras_serializable(package='tf_n2uq')
+class N2UQPACTQuantizeConfig(KernelQuantizeConfig):
+    """Quantizes one layer with an entropy-preserving kernel and, in front of it, PACT.
+
+    Source: the published code of "Nonuniform-to-Uniform Quantization" (CVPR 2022), which clips
+    the input of MobileNetV2's last 1×1 convolution to a learned value. Its levels are uniform.
+    """
+
+    def __init__(self, bits: int = 4) -> None:
+        """Creates the config.
+
+        Args:
+            bits: bit-width of kernel and input, 2..7.
+
+        Raises:
+            TypeError: if `bits` is not an integer.
+            ValueError: if `bits` is outside 2..7.
+        """
+        if check_bits(bits) == 8:
+            raise ValueError(
+                'bits: expected 2 to 7, got 8, at which the int8 tensor itself is the input; use '
+                'N2UQQuantizeConfig(bits=8).'
+            )
+        self.bits = bits
+
+    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+        return EntropyPreservingQuantizer(self.bits, channel_axis)
+
+    def input_quantizer(self) -> _Quantizer:
+        return PACTQuantizer(self.bits)
+
+    def activation_quantizer(self) -> _Quantizer:
+        return PACTQuantizer(self.bits)
+
+    def get_config(self) -> dict[str, Any]:
+        return {'bits': self.bits}

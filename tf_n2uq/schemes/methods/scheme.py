@@ -1,0 +1,132 @@
+"""What every quantization scheme of this project has in common."""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Mapping
+
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.quantizers.bits import check_bits
+from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
+from tf_n2uq.schemes.rewrite.layout_transform import LowBitLayoutTransform
+
+_keras = tfmot.quantization.keras
+
+
+class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
+    """A TFMOT `QuantizeScheme`: bit-widths per layer, and one graph rewrite for all methods.
+
+    Attributes:
+        weight_bits: bit-width of the kernels of quantized layers.
+        activation_bits: bit-width of the inputs of quantized layers.
+        boundary_bits: 8, or None for float: the layers next to the model's inputs and outputs.
+        tensor_bits: 8, or None for float: every other tensor.
+        layers: bit-width (or None for float) per regular expression of layer names.
+    """
+
+    def __init__(
+        self,
+        bits: int = 2,
+        boundary_bits: int | None = 8,
+        tensor_bits: int | None = 8,
+        layers: Mapping[str, int | None] | None = None,
+        weight_bits: int | None = None,
+        activation_bits: int | None = None,
+    ) -> None:
+        """Creates the scheme.
+
+        Args:
+            bits: bit-width of kernels and inputs of quantized layers, 2..8.
+            boundary_bits: bit-width of the first convolution and the last dense layer: those
+                with no other kernel between them and the model's input or output. 8, or None to
+                leave them in float as N2UQ was published.
+            tensor_bits: bit-width of every other tensor (sums, inputs of the quantizers, pooled
+                values, logits): 8 with ranges that follow the data, or None for float.
+            layers: `{regular expression: bits}` for single layers; the expression must match the
+                whole layer name, the first that matches wins, None leaves the layer in float.
+            weight_bits: bit-width of kernels, `bits` if None.
+            activation_bits: bit-width of inputs, `bits` if None.
+
+        Raises:
+            TypeError: if a bit-width is not an integer.
+            ValueError: if a bit-width is out of its range or an expression is not valid.
+        """
+        check_bits(bits)
+        self.weight_bits = check_bits(bits if weight_bits is None else weight_bits, 'weight_bits')
+        self.activation_bits = check_bits(
+            bits if activation_bits is None else activation_bits, 'activation_bits'
+        )
+        self.boundary_bits = _eight_or_none('boundary_bits', boundary_bits)
+        self.tensor_bits = _eight_or_none('tensor_bits', tensor_bits)
+        self.layers = _checked_layers(layers or {})
+
+    @abc.abstractmethod
+    def make_config(self, weight_bits: int, activation_bits: int) -> KernelQuantizeConfig:
+        """Returns the method's config for a layer of these bit-widths."""
+
+    def default_config(self) -> KernelQuantizeConfig:
+        """Returns the config of a layer that nothing else was said about."""
+        return self.make_config(self.weight_bits, self.activation_bits)
+
+    def get_layout_transformer(self) -> LowBitLayoutTransform:
+        return LowBitLayoutTransform(self)
+
+    def get_quantize_registry(self) -> LowBitRegistry:
+        return LowBitRegistry(self)
+
+
+class LowBitRegistry(_keras.QuantizeRegistry):
+    """Hands out the scheme's config per layer."""
+
+    def __init__(self, scheme: LowBitScheme) -> None:
+        self._scheme = scheme
+
+    def supports(self, layer: keras.layers.Layer) -> bool:
+        """Tells `quantize_apply` whether it should wrap `layer` itself: never.
+
+        The layout transform has placed every wrapper already; a layer that is still bare then
+        was not annotated, or is to stay in float.
+        """
+        del layer
+        return False
+
+    def get_quantize_config(self, layer: keras.layers.Layer) -> KernelQuantizeConfig:
+        """Returns the config that the scheme gives an inner layer like this one.
+
+        Raises:
+            ValueError: if the layer has no kernel that the scheme quantizes.
+        """
+        if kind_of(layer) is not Kind.KERNEL:
+            raise ValueError(
+                f'layer: expected a convolution or dense layer, got {type(layer).__name__} '
+                f'{layer.name!r}, which has no kernel to quantize.'
+            )
+        return self._scheme.default_config()
+
+
+def _eight_or_none(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or value != 8):
+        raise ValueError(f'{name}: expected 8, or None for float, got {value!r}.')
+    return value
+
+
+def _checked_layers(layers: Mapping[str, int | None]) -> dict[str, int | None]:
+    if not isinstance(layers, Mapping):
+        raise TypeError(
+            'layers: expected a dict {regular expression: bits or None} such as '
+            f"{{'block1_.*': 4}}, got {layers!r}."
+        )
+    for pattern, bits in layers.items():
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise ValueError(
+                f'layers: expected regular expressions as keys, got {pattern!r} ({error}).'
+            ) from error
+        if bits is not None:
+            check_bits(bits, f'layers[{pattern!r}]')
+    return dict(layers)

@@ -1,0 +1,1 @@
+"""The graph rewrite that puts quantizers and ranges into a network."""

@@ -1,0 +1,1 @@
+"""Thresholds as plans of integer operators, in NumPy only."""

@@ -1,0 +1,1 @@
+"""The decided graph as an integer TensorFlow function."""

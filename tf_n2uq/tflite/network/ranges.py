@@ -1,0 +1,111 @@
+"""Scale and zero point of every int8 tensor of a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tf_n2uq.graph.graph import Graph, Ref, Step
+from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.rewrite.range_placement import is_range
+
+_INT8 = np.arange(-128, 128)
+# XNNPACK adds up terms whose scale is up to 1024 times smaller than that of the sum, and less than
+# 256 times greater. For products the latter holds for both scales multiplied.
+_MOST_SUM_TO_TERM = 1000.0
+_MOST_TERM_TO_SUM = 250.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Scale and zero point of an int8 tensor."""
+
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of(cls, step: Step) -> Range:
+        """Reads a range step, nudged to whole zero points as `fake_quant` does."""
+        quantizer, weights = step.layer.quantizer, step.layer.quantizer_weights
+        low, high = (float(bound) for bound in quantizer.bounds(weights))
+        scale = (high - low) / 255.0
+        zero_point = int(np.clip(round(-low / scale), 0, 255)) - 128
+        return cls(scale, zero_point)
+
+    def quantize(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Rounds and clips a tensor to the numbers that the int8 tensor can hold."""
+        low = (-128 - self.zero_point) * self.scale
+        high = (127 - self.zero_point) * self.scale
+        return tf.quantization.fake_quant_with_min_max_args(inputs, min=low, max=high)
+
+    def values(self) -> np.ndarray:
+        """Returns the 256 float32 numbers that the tensor can hold, ascending."""
+        return np.asarray((_INT8 - self.zero_point) * np.float32(self.scale), np.float32)
+
+
+def read_ranges(graph: Graph) -> dict[str, Range]:
+    """Reads all ranges, and widens those that XNNPACK would not compute with.
+
+    A term of which all 256 values together are less than a step of the sum adds nothing: it has
+    died out. A sum or product of which all 256 values together are less than a step of what it is
+    computed from is zero, as x − x is, or out of its range.
+
+    Args:
+        graph: a graph whose layers are built and hold their weights; not inside a `tf.function`,
+            where variables have no values.
+
+    Returns:
+        The range of each range step, by its name.
+    """
+    ranges = {step.name: Range.of(step) for step in graph if is_range(step)}
+    order = [step for step in graph.in_order() if kind_of(step.layer) in (Kind.SUM, Kind.PRODUCT)]
+    for _ in order:
+        before = dict(ranges)
+        for step in order:
+            _widen_result(graph, step, ranges)
+        for step in reversed(order):
+            _widen_terms(graph, step, ranges)
+        if ranges == before:
+            break
+    return ranges
+
+
+def _widen_result(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
+    scales = [ranges[range_before(graph, ref).name].scale for ref in step.inputs]
+    unit = max(scales) if kind_of(step.layer) is Kind.SUM else math.prod(scales)
+    _widen(ranges, range_after(graph, step).name, unit / _MOST_TERM_TO_SUM)
+
+
+def _widen_terms(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
+    if kind_of(step.layer) is Kind.SUM:
+        least = ranges[range_after(graph, step).name].scale / _MOST_SUM_TO_TERM
+        for ref in step.inputs:
+            _widen(ranges, range_before(graph, ref).name, least)
+
+
+def _widen(ranges: dict[str, Range], name: str, least: float) -> None:
+    ranges[name] = Range(max(ranges[name].scale, least), ranges[name].zero_point)
+
+
+def range_after(graph: Graph, step: Step) -> Step:
+    """Returns the range of what a step, and all that its operator does for others, writes."""
+    while not is_range(step):
+        step = graph.consumers(step.output)[0]
+    return step
+
+
+def range_before(graph: Graph, ref: Ref) -> Step:
+    """Returns the range of a tensor: the step that makes it, or what that takes it from.
+
+    Raises:
+        ValueError: if the tensor has no range.
+    """
+    producer = graph.producer(ref)
+    while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
+        producer = graph.producer(producer.inputs[0])
+    if not is_range(producer):
+        raise ValueError(f'model: expected an 8-bit range in front of {ref.step!r}, found none.')
+    return producer

@@ -1,0 +1,98 @@
+"""Transposed convolutions as convolutions whose output channels are pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.tflite.network.kernels import IntegerKernel
+
+
+def run_transposed(
+    layer: keras.layers.Conv2DTranspose,
+    inputs: tf.Tensor,
+    kernel: IntegerKernel,
+    size: tuple[int, int],
+) -> tf.Tensor:
+    """Runs a transposed convolution of stride s, exactly, as one of stride 1.
+
+    An output pixel s·m + r sees the inputs m, m − 1, … with the kernel's elements r, s + r, …: one
+    convolution per r, with s² times the channels together, which are then put in their
+    places. Unlike TRANSPOSE_CONV that has a scale per output channel, and may have few bits.
+
+    Args:
+        layer: strides and padding are taken from it.
+        inputs: `[1, height, width, channels]`.
+        kernel: `[height, width, channels, output channels]`.
+        size: output height and width.
+
+    Returns:
+        `[1, output height, output width, output channels]`, float32.
+
+    Raises:
+        ValueError: if the strides differ or the layer is dilated, naming it.
+    """
+    stride = layer.strides[0]
+    if layer.strides != (stride, stride) or layer.dilation_rate != (1, 1):
+        raise ValueError(
+            f'model: layer {layer.name!r} has strides {layer.strides} and dilation_rate '
+            f'{layer.dilation_rate}; expected a transposed convolution with the same stride in '
+            'both directions and without dilation.'
+        )
+    phases = _phases(kernel, stride)
+    taps = phases.integers.shape[:2]
+    padding = [[0, 0], *([tap - 1, tap - 1] for tap in taps), [0, 0]]
+    outputs = tf.nn.conv2d(tf.pad(inputs, padding), phases.on_grid(), 1, 'VALID')
+    outputs += phases.bias_constant()
+    if stride > 1:
+        outputs = _to_pixels(outputs, stride)
+    return _cropped(layer, outputs, size)
+
+
+def _phases(kernel: IntegerKernel, stride: int) -> IntegerKernel:
+    """The kernels of all `stride`² convolutions, output channels of the same pixel together."""
+    *sizes, channels, filters = kernel.integers.shape
+    taps = [-(-size // stride) for size in sizes]
+    padding = [(0, tap * stride - size) for tap, size in zip(taps, sizes, strict=True)]
+    padded = np.pad(kernel.integers, [*padding, (0, 0), (0, 0)])
+    split = padded.reshape(taps[0], stride, taps[1], stride, channels, filters)
+    # The tap of the oldest input comes first in a convolution.
+    ordered = split[::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5)
+    return dataclasses.replace(
+        kernel,
+        integers=ordered.reshape(*taps, channels, stride * stride * filters),
+        unit=np.tile(kernel.unit, stride * stride),
+        bias=np.tile(kernel.bias, stride * stride),
+    )
+
+
+def _to_pixels(inputs: tf.Tensor, stride: int) -> tf.Tensor:
+    """`[1, h, w, s · s · c]` → `[1, h · s, w · s, c]`."""
+    height, width, channels = inputs.shape[1:]
+    filters = channels // stride**2
+    rows = tf.reshape(inputs, [height, width, stride, stride * filters])
+    # Not DEPTH_TO_SPACE, which LiteRT's reference kernels do not know in its present version.
+    ordered = tf.transpose(rows, [0, 2, 1, 3])
+    return tf.reshape(ordered, [1, height * stride, width * stride, filters])
+
+
+def _cropped(
+    layer: keras.layers.Conv2DTranspose, outputs: tf.Tensor, size: tuple[int, int]
+) -> tf.Tensor:
+    """What the layer returns of all pixels that the kernel reaches."""
+    ends, missing = [], [[0, 0]]
+    for there, kernel, stride, wanted in zip(
+        outputs.shape[1:3], layer.kernel_size, layer.strides, size, strict=True
+    ):
+        begin = max(kernel - stride, 0) // 2 if layer.padding == 'same' else 0
+        end = min(there, begin + wanted)
+        ends.append((begin, end))
+        missing.append([0, wanted - (end - begin)])
+    (top, bottom), (left, right) = ends
+    outputs = outputs[:, top:bottom, left:right]
+    if any(after for _, after in missing):
+        outputs = tf.pad(outputs, [*missing, [0, 0]])
+    return outputs

@@ -1,0 +1,82 @@
+"""Up-sampling by the operators that XNNPACK has for integers, with one rounding at most."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.operators import concatenate, depthwise
+
+_MOST = 127
+
+
+def repeat(inputs: tf.Tensor, sizes: int | tuple[int, int]) -> tf.Tensor:
+    """Repeats rows and columns, as up-sampling to the nearest does, by concatenations.
+
+    Args:
+        inputs: `[1, length, channels]` or `[1, height, width, channels]`.
+        sizes: how often, per axis.
+
+    Returns:
+        `[1, length · size, channels]` or `[1, height · size, width · size, channels]`.
+    """
+    *lengths, channels = inputs.shape[1:]
+    factors = [sizes] if isinstance(sizes, int) else list(sizes)
+    rows = lengths[0] if len(lengths) == 2 else 1
+    # Copies of a pixel's channels, or of a row, beside one another are the repeated tensor.
+    pixels = tf.reshape(inputs, [1, rows * lengths[-1], channels])
+    widened = tf.reshape(concatenate([pixels] * factors[-1], -1), [1, rows, -1])
+    if len(lengths) == 2:
+        widened = concatenate([widened] * factors[0], -1)
+    result = [length * factor for length, factor in zip(lengths, factors, strict=True)]
+    return tf.reshape(widened, [1, *result, channels])
+
+
+def bilinear_kernel(channels: int, size: tuple[int, int]) -> IntegerKernel:
+    """Makes the depthwise kernel that computes all pixels between an image's pixels.
+
+    Args:
+        channels: of the image.
+        size: how many rows and columns become of one.
+
+    Returns:
+        `[3, 3, channels · rows · columns]`: what each pixel and its neighbours weigh, exactly for
+        sizes up to 5.
+    """
+    rows, columns = (_weights(factor) for factor in size)
+    weights = np.einsum('ir,jc->ijrc', rows, columns).reshape(3, 3, -1)
+    whole = 4 * size[0] * size[1]
+    unit = max(1.0, whole * weights.max() / _MOST) / whole
+    integers = np.tile(np.rint(weights / unit).astype(np.int32), channels)
+    outputs = integers.shape[-1]
+    return IntegerKernel(integers, np.full(outputs, unit), np.zeros(outputs))
+
+
+def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int]) -> tf.Tensor:
+    """Runs a `bilinear_kernel`; RESIZE_BILINEAR of int8 does not round to the nearest.
+
+    Args:
+        inputs: `[1, height, width, channels]`.
+        kernel: of the input's channels and `size`.
+        size: how many rows and columns become of one.
+
+    Returns:
+        `[1, height · rows, width · columns, channels]`, float32, of pixel centers half a pixel
+        from the border, as Keras has them.
+    """
+    height, width, channels = inputs.shape[1:]
+    # Beyond the border, an image goes on as it ends.
+    padded = tf.concat([inputs[:, :1], inputs, inputs[:, -1:]], 1)
+    padded = tf.concat([padded[:, :, :1], padded, padded[:, :, -1:]], 2)
+    outputs = depthwise(padded, kernel)
+    split = tf.reshape(outputs, [height, width, channels, *size])
+    ordered = tf.transpose(split, [0, 3, 1, 4, 2])
+    return tf.reshape(ordered, [1, height * size[0], width * size[1], channels])
+
+
+def _weights(factor: int) -> np.ndarray:
+    """What the pixel before, the pixel itself and the one after weigh, per place in the pixel."""
+    places = (np.arange(factor) + 0.5) / factor - 0.5
+    before, after = np.maximum(-places, 0), np.maximum(places, 0)
+    return np.stack([before, 1 - before - after, after])

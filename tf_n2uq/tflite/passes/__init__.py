@@ -1,0 +1,1 @@
+"""Small named edits of a TFLite file."""

@@ -1,0 +1,157 @@
+"""Operators that move the numbers of int8 tensors, for passes that put some into a file."""
+
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq.tflite.passes import flatbuffer
+
+# XNNPACK leaves a longer CONCATENATION to others.
+MOST_CONCATENATED = 5
+
+
+class Builder:
+    """Appends operators to runs; their outputs have the scale and zero point of their first input.
+
+    Each method gets the run, a list of `OperatorT`, and indices of tensors, and returns the index
+    of a tensor: what the last operator writes, or the given one where there is nothing to do.
+
+    Attributes:
+        model: The `ModelT`.
+        graph: The subgraph of it that gets the tensors.
+    """
+
+    def __init__(self, model: Any, graph: Any, prefix: str) -> None:
+        """Makes a builder.
+
+        Args:
+            model: A `ModelT`.
+            graph: A subgraph of it.
+            prefix: What the names of new tensors begin with.
+        """
+        self.model, self.graph, self._prefix = model, graph, prefix
+        self._constants: dict[bytes, int] = {}
+
+    def pad(self, run: list[Any], source: int, amounts: list[tuple[int, int]]) -> int:
+        """Pads with zeros, so many before and behind per axis."""
+        if not any(before or after for before, after in amounts):
+            return source
+        shape = flatbuffer.shape_of(self.graph.tensors[source])
+        padded = [
+            size + before + after for size, (before, after) in zip(shape, amounts, strict=True)
+        ]
+        inputs = [source, self._constant(np.asarray(amounts, np.int32))]
+        return self._append(run, 'PAD', 2, inputs, tuple(padded), 'PadOptions')
+
+    def reshape(self, run: list[Any], source: int, shape: tuple[int, ...]) -> int:
+        """Reshapes all but the batch axis."""
+        batch, *rest = flatbuffer.shape_of(self.graph.tensors[source])
+        if tuple(rest) == shape:
+            return source
+        inputs = [source, self._constant(np.asarray((-1, *shape), np.int32))]
+        return self._append(run, 'RESHAPE', 1, inputs, (batch, *shape), 'ReshapeOptions')
+
+    def slice(
+        self, run: list[Any], source: int, begin: tuple[int, ...], size: tuple[int, ...]
+    ) -> int:
+        """Slices all but the batch axis."""
+        batch, *rest = flatbuffer.shape_of(self.graph.tensors[source])
+        if tuple(rest) == size:
+            return source
+        end = tuple(first + length for first, length in zip(begin, size, strict=True))
+        bounds = [
+            self._constant(np.asarray(bound, np.int32))
+            for bound in ((0, *begin), (0, *end), (1,) * (len(size) + 1))
+        ]
+        # XNNPACK has no SLICE of a batch of unknown size, but a STRIDED_SLICE whose first axis is
+        # masked.
+        output = self._append(
+            run, 'STRIDED_SLICE', 2, [source, *bounds], (batch, *size), 'StridedSliceOptions'
+        )
+        run[-1].builtinOptions.beginMask = run[-1].builtinOptions.endMask = 1
+        return output
+
+    def concatenate(self, run: list[Any], sources: list[int]) -> int:
+        """Concatenates along the last axis."""
+        if len(sources) == 1:
+            return sources[0]
+        if len(sources) > MOST_CONCATENATED:
+            groups = range(0, len(sources), MOST_CONCATENATED)
+            parts = [self.concatenate(run, sources[g : g + MOST_CONCATENATED]) for g in groups]
+            return self.concatenate(run, parts)
+        *rest, _ = flatbuffer.shape_of(self.graph.tensors[sources[0]])
+        depth = sum(flatbuffer.shape_of(self.graph.tensors[source])[-1] for source in sources)
+        output = self._append(
+            run, 'CONCATENATION', 2, sources, (*rest, depth), 'ConcatenationOptions'
+        )
+        run[-1].builtinOptions.axis = len(rest)
+        return output
+
+    def multiply(self, run: list[Any], source: int, kernel: int) -> int:
+        """Multiplies the last axis by a kernel `[outputs, features]`, without a bias."""
+        *rest, _ = flatbuffer.shape_of(self.graph.tensors[source])
+        depth = flatbuffer.shape_of(self.graph.tensors[kernel])[0]
+        # 5: of the versions for int8, the first that keeps an image's axes.
+        output = self._append(
+            run, 'FULLY_CONNECTED', 5, [source, kernel], (*rest, depth), 'FullyConnectedOptions'
+        )
+        run[-1].builtinOptions.keepNumDims = True
+        return output
+
+    def fully_connected(self, run: list[Any], convolution: Any, source: int) -> None:
+        """Multiplies the last axis as a 1x1 convolution would, which keeps its output."""
+        inputs = [source, *(int(index) for index in convolution.inputs[1:])]
+        output = int(convolution.outputs[0])
+        operator = self._operator('FULLY_CONNECTED', 5, inputs, output, 'FullyConnectedOptions')
+        operator.builtinOptions.keepNumDims = True
+        operator.builtinOptions.fusedActivationFunction = (
+            convolution.builtinOptions.fusedActivationFunction
+        )
+        run.append(operator)
+
+    def _append(
+        self,
+        run: list[Any],
+        name: str,
+        version: int,
+        inputs: list[int],
+        shape: tuple[int, ...],
+        options: str,
+    ) -> int:
+        source = self.graph.tensors[inputs[0]]
+        output = flatbuffer.add_tensor(
+            self.graph,
+            f'{self._prefix}_{len(self.graph.tensors)}',
+            shape,
+            schema.TensorType.INT8,
+            scale=float(flatbuffer.scales_of(source)[0]),
+            zero_point=flatbuffer.zero_point_of(source),
+        )
+        run.append(self._operator(name, version, inputs, output, options))
+        return output
+
+    def _operator(
+        self, name: str, version: int, inputs: list[int], output: int, options: str
+    ) -> Any:
+        operator = schema.OperatorT()
+        builtin = getattr(schema.BuiltinOperator, name)
+        operator.opcodeIndex = flatbuffer.opcode_index(self.model, builtin, version)
+        operator.inputs = np.asarray(inputs, np.int32)
+        operator.outputs = np.asarray([output], np.int32)
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        operator.builtinOptions = getattr(schema, f'{options}T')()
+        return operator
+
+    def _constant(self, values: np.ndarray) -> int:
+        """An int32 constant; equal ones are one tensor."""
+        key = bytes(values.shape) + values.tobytes()
+        if key not in self._constants:
+            self._constants[key] = flatbuffer.add_tensor(
+                self.graph,
+                f'shape_{len(self.graph.tensors)}',
+                values.shape,
+                schema.TensorType.INT32,
+                buffer=flatbuffer.add_buffer(self.model, values),
+            )
+        return self._constants[key]

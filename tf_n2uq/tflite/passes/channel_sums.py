@@ -1,0 +1,254 @@
+"""Kernels of 16 odd integers as INT4: halved, beside sums of channels that make up for it.
+
+The odd integers w of a 4-bit kernel, -15..15, are no INT4. But (w - 1) / 2 is, -8..7, and
+
+    Σ w·x = 2·(Σ (w - 1) / 2 · x + Σ x / 2).
+
+The last sum is the same for all output channels. What it adds up are levels, few of them, so the
+sum of some channels' levels fits int8. Such sums are computed once per pixel, by a kernel of ones,
+and join the channels. There they meet the same weight everywhere: half of the int8 steps that one
+level has in its own channel, per step that it has in a sum. Integers stay integers, so the results
+stay the same, to the bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.builder import Builder
+from tf_n2uq.tflite.passes.markers import marker_index
+from tf_n2uq.tflite.passes.packing import kernel_values, within_four_bits
+
+# What may stand between levels and a convolution: zeros are level 0.
+_KEEPING_LEVELS = ('MAX_POOL_2D', 'PAD', 'RESHAPE')
+_MOST_WEIGHT = 7
+# What INT4 adds to a file beside kernels: sums with their CONCATENATION, and patches.
+_BYTES_OF_SUMS, _BYTES_OF_PATCHES = 500, 2000
+
+
+def halve_kernels(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
+    """Halves the kernels that INT4 then holds, where that makes the file smaller.
+
+    Each kernel must multiply levels that markers stand for. Its integers lie in -16..15 and are
+    all odd or, in channels that hardly use their input, all even, per output channel.
+
+    Args:
+        model: A `ModelT` with its markers, changed in place. Biases are halved too; the export
+            makes them even, but for huge ones, which are rounded.
+        plans: Plan i belongs to the marker of slope `marker_alpha(i)`.
+
+    Returns:
+        `model`.
+    """
+    graph = flatbuffer.main_graph(model)
+    levels = _Levels(model, graph, plans)
+    readers = flatbuffer.consumers(graph)
+    halving = _Halving(model, graph)
+
+    def replace(operator: Any) -> list[Any] | None:
+        if flatbuffer.operator_name(model, operator) not in ('CONV_2D', 'FULLY_CONNECTED'):
+            return None
+        source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
+        values = kernel_values(model, graph, kernel, readers)
+        plan = levels.plan_of(source)
+        shared = len(readers[kernel]) > 1
+        if values is None or plan is None or shared or not _can_be_halved(values):
+            return None
+        grouped = flatbuffer.shape_of(graph.tensors[source])[-1] != values.shape[-1]
+        sums = LevelSums.of(plan)
+        if grouped or sums is None or not sums.saves(values.shape):
+            return None
+        return halving.operators(operator, values, sums)
+
+    flatbuffer.rewrite_operators(graph, replace)
+    flatbuffer.drop_unused(model)
+    return model
+
+
+def sums_channels(model: Any, graph: Any, operator: Any) -> bool:
+    """Whether an operator of a file sums channels for a kernel that has been halved.
+
+    Args:
+        model: A `ModelT`.
+        graph: The subgraph of the operator.
+        operator: Any operator of it.
+    """
+    name = flatbuffer.operator_name(model, operator)
+    if name != 'FULLY_CONNECTED' or len(operator.inputs) != 2 or operator.inputs[1] < 0:
+        return False
+    kernel = graph.tensors[operator.inputs[1]]
+    # A one, or two in a byte.
+    ones = {'INT8': 0x01, 'INT4': 0x11}.get(flatbuffer.type_name(kernel), 0)
+    stored = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.uint8)
+    return bool(np.any(stored) and not np.any(stored & ~np.uint8(ones)))
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelSums:
+    """Sums of channels' levels that fit int8, and that INT4 can multiply by.
+
+    Attributes:
+        stretch: What one level counts for in its own channel.
+        step: What one level counts for in a sum.
+        most: Of how many channels a sum can be.
+    """
+
+    stretch: int
+    step: int
+    most: int
+
+    @classmethod
+    def of(cls, plan: ComparatorPlan) -> LevelSums | None:
+        """Finds the sums of the most channels.
+
+        Args:
+            plan: What makes the levels.
+
+        Returns:
+            None where half of a level is no whole number, or a sum of one channel does not fit.
+        """
+        half, odd = divmod(plan.stretch, 2)
+        if odd:
+            return None
+        step = next(s for s in range(1, half + 1) if half % s == 0 and half // s <= _MOST_WEIGHT)
+        axes = (1,) * len(plan.channel_shape)
+        levels = plan.evaluate(np.arange(LOWEST, HIGHEST + 1).reshape(-1, *axes))
+        # How far levels go on either side of level 0, and how much room int8 has there.
+        extents = (-int(levels.min()), int(levels.max()))
+        rooms = (plan.zero_point - LOWEST, HIGHEST - plan.zero_point)
+        fitting = [
+            room // (step * extent)
+            for extent, room in zip(extents, rooms, strict=True)
+            if extent > 0
+        ]
+        most = min(fitting, default=SPAN)
+        return cls(plan.stretch, step, most) if most else None
+
+    @property
+    def weight(self) -> int:
+        """What the halved kernel multiplies a sum by."""
+        return self.stretch // (2 * self.step)
+
+    def count(self, channels: int) -> int:
+        """How many sums there are: as few as can be, so that XNNPACK gets an even number of both.
+
+        Args:
+            channels: How many channels there are, >= 1.
+        """
+        fewest = -(-channels // self.most)
+        return fewest + (channels + fewest) % 2
+
+    def kernel(self, channels: int) -> np.ndarray:
+        """The int8 kernel `[sums, channels]` of ones and zeros that adds channels up."""
+        ones = np.zeros((self.count(channels), channels), np.int8)
+        for row, part in zip(ones, np.array_split(np.arange(channels), len(ones)), strict=True):
+            row[part] = 1
+        return ones
+
+    def saves(self, shape: tuple[int, ...]) -> bool:
+        """Whether an int8 kernel of a shape, outputs first, takes less of a file when halved."""
+        outputs, *taps, channels = shape
+        sums, places = self.count(channels), outputs * math.prod(taps)
+        stored = (places * (channels + sums) + sums * channels) // 2 + _BYTES_OF_SUMS
+        if math.prod(taps) > 1:
+            stored += _BYTES_OF_PATCHES
+        return stored < places * channels
+
+
+class _Levels:
+    """Finds out which tensors hold levels."""
+
+    def __init__(self, model: Any, graph: Any, plans: Sequence[ComparatorPlan]) -> None:
+        self._model, self._plans = model, plans
+        self._makers = flatbuffer.producers(graph)
+
+    def plan_of(self, index: int) -> ComparatorPlan | None:
+        """The plan of the marker that a tensor comes from, perhaps padded, pooled or reshaped."""
+        maker = self._makers.get(index)
+        while maker is not None and self._name(maker) in _KEEPING_LEVELS:
+            maker = self._makers.get(int(maker.inputs[0]))
+        number = None if maker is None else marker_index(self._model, maker)
+        return None if number is None or number >= len(self._plans) else self._plans[number]
+
+    def _name(self, operator: Any) -> str:
+        return flatbuffer.operator_name(self._model, operator)
+
+
+class _Halving:
+    """Halves kernels; layers that read the same tensor share its sums."""
+
+    def __init__(self, model: Any, graph: Any) -> None:
+        self._model, self._graph = model, graph
+        self._builder = Builder(model, graph, 'channel_sums')
+        self._joined: dict[int, int] = {}
+        self._ones: dict[tuple[int, ...], int] = {}
+
+    def operators(self, operator: Any, values: np.ndarray, sums: LevelSums) -> list[Any]:
+        """The operators of sums and of a layer whose kernel is halved."""
+        run: list[Any] = []
+        source = int(operator.inputs[0])
+        if source not in self._joined:
+            added = self._builder.multiply(run, source, self._sum_kernel(source, sums))
+            self._joined[source] = self._builder.concatenate(run, [source, added])
+        self._halve_kernel(self._graph.tensors[operator.inputs[1]], values, sums)
+        inputs = [self._joined[source], int(operator.inputs[1])]
+        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            inputs.append(self._half_bias(int(operator.inputs[2])))
+        operator.inputs = np.asarray(inputs, np.int32)
+        return [*run, operator]
+
+    def _sum_kernel(self, source: int, sums: LevelSums) -> int:
+        values = sums.kernel(flatbuffer.shape_of(self._graph.tensors[source])[-1])
+        if values.shape not in self._ones:
+            self._ones[values.shape] = flatbuffer.add_buffer(self._model, values)
+        index = flatbuffer.add_tensor(
+            self._graph,
+            f'channel_sums_{len(self._graph.tensors)}/ones',
+            values.shape,
+            schema.TensorType.INT8,
+            scale=sums.step / sums.stretch,
+            buffer=self._ones[values.shape],
+        )
+        # XNNPACK takes INT4 with a scale per output channel.
+        quantization = self._graph.tensors[index].quantization
+        quantization.scale = np.repeat(quantization.scale, len(values))
+        quantization.zeroPoint = np.zeros(len(values), np.int64)
+        return index
+
+    def _halve_kernel(self, kernel: Any, values: np.ndarray, sums: LevelSums) -> None:
+        odd = (values & 1).reshape(len(values), -1)[:, 0]
+        *axes, channels = values.shape
+        weights = np.broadcast_to(
+            (odd * np.int8(sums.weight)).reshape(-1, *(1,) * len(axes)),
+            (*axes, sums.count(channels)),
+        )
+        halved = np.concatenate([values >> 1, weights], axis=-1)
+        kernel.shape = np.asarray(halved.shape, np.int32)
+        kernel.buffer = flatbuffer.add_buffer(self._model, halved)
+        kernel.quantization.scale = 2 * flatbuffer.scales_of(kernel)
+
+    def _half_bias(self, index: int) -> int:
+        """A copy: the converter makes equal constants one."""
+        bias = copy.deepcopy(self._graph.tensors[index])
+        values = np.frombuffer(flatbuffer.buffer_bytes(self._model, bias), np.int32)
+        bias.buffer = flatbuffer.add_buffer(self._model, np.rint(values / 2).astype(np.int32))
+        bias.quantization.scale = 2 * flatbuffer.scales_of(bias)
+        self._graph.tensors.append(bias)
+        return len(self._graph.tensors) - 1
+
+
+def _can_be_halved(values: np.ndarray) -> bool:
+    """Whether integers are no INT4, but their halves are, and a channel is all odd or all even."""
+    odd = (values & 1).reshape(len(values), -1)
+    return bool(
+        not within_four_bits(values) and within_four_bits(values >> 1) and np.all(odd == odd[:, :1])
+    )

@@ -1,0 +1,228 @@
+"""Comparators and ramps as operators of a file."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan, base_zero_point
+from tf_n2uq.tflite.levels.ramps import Ramp
+from tf_n2uq.tflite.passes import flatbuffer
+
+_INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+_NONE = schema.ActivationFunctionType.NONE
+_RELU = schema.ActivationFunctionType.RELU
+_BUILTINS = {
+    'ADD': (2, 'Add'),
+    'SUB': (2, 'Sub'),
+    'MUL': (3, 'Mul'),
+    'DEPTHWISE_CONV_2D': (3, 'DepthwiseConv2D'),
+}
+
+
+class Lowering:
+    """The operators of one plan.
+
+    With x of scale s, everything that is added up is worth s per level:
+
+    - SUB(x, t), written to a tensor of scale s/255 and zero point -128, saturates at both ends and
+      is the comparator [x > t]; SUB(t, x) is [x < t].
+    - SUB(x, t), written with scale s·w and the zero point 127 − m, is a ramp of m levels that
+      saturates at the upper end. MUL by a constant that makes s of s·w, with a RELU, ends it
+      below.
+    - A 1×1 DEPTHWISE_CONV_2D with a RELU is a ramp whose width differs from channel to channel.
+
+    ADDs of scale s/stretch count them. Where one value is subtracted from or added to all of a
+    tensor, the operator has a RELU that changes nothing: operators of one tensor and constants
+    XNNPACK makes a table of, but not of an operator alone.
+    """
+
+    def __init__(
+        self, model: Any, graph: Any, source: int, result: int, plan: ComparatorPlan
+    ) -> None:
+        """Prepares the operators.
+
+        Args:
+            model: A `ModelT`.
+            graph: The subgraph of it that gets the tensors.
+            source: Index of the int8 tensor that the plan's function is of.
+            result: Index of the tensor to write, of the source's scale divided by the plan's
+                stretch, and the plan's zero point.
+            plan: What to write.
+        """
+        self._model, self._graph, self._plan = model, graph, plan
+        self._input, self._output = source, result
+        tensor, levels = graph.tensors[source], graph.tensors[result]
+        self._name = flatbuffer.text(levels.name) or f'levels_{result}'
+        self._shape = flatbuffer.shape_of(tensor)
+        self._input_scale = float(flatbuffer.scales_of(tensor)[0])
+        self._input_zero = flatbuffer.zero_point_of(tensor)
+        self._scale = float(flatbuffer.scales_of(levels)[0])
+        self._run: list[Any] = []
+
+    def operators(self) -> list[Any]:
+        """Returns the operators in the order of execution; the last one writes the result."""
+        plan = self._plan
+        count = max(1, len(plan.ramps) + plan.comparators)
+        base = plan.base
+        if base is None and count == 1:
+            base = np.zeros(1, np.int8)  # one term has not the scale of the output; a sum has
+        level: int | None = None
+        for number, term in enumerate(self._terms()):
+            last = number == count - 1 and base is None
+            level = term if level is None else self._sum(level, term, _NONE, last)
+        if base is not None:
+            assert level is not None
+            zero = base_zero_point(base)
+            assert zero is not None
+            constant = self._constant(f'{self._name}/base', base + zero, self._input_scale, zero)
+            self._sum(level, constant, self._idle(base, plan.zero_point), last=True)
+        return self._run
+
+    def _terms(self) -> Iterator[int]:
+        """Computes what is added up, one after the other: few tensors are alive at a time."""
+        plan = self._plan
+        for number, ramp in enumerate(plan.ramps):
+            yield self._ramp(f'{self._name}/ramp_{number}', ramp)
+        for number, threshold in enumerate(plan.rising):
+            yield self._compare(f'{self._name}/above_{number}', threshold, below=False)
+        for number, threshold in enumerate(plan.falling):
+            yield self._compare(f'{self._name}/below_{number}', threshold, below=True)
+        if not plan.ramps and not plan.comparators:
+            # A constant function still has to be computed from something.
+            never = np.asarray([HIGHEST], np.int8)
+            yield self._compare(f'{self._name}/above_0', never, below=False)
+
+    def _compare(self, name: str, threshold: np.ndarray, below: bool) -> int:
+        constant = self._constant(
+            f'{name}/threshold', threshold, self._input_scale, self._input_zero
+        )
+        operands = [constant, self._input] if below else [self._input, constant]
+        output = self._tensor(name, self._input_scale / SPAN, LOWEST)
+        return self._append('SUB', operands, output, self._idle(threshold, LOWEST))
+
+    def _ramp(self, name: str, ramp: Ramp) -> int:
+        zero = None if ramp.parts is None else self._zero_of(ramp)
+        return self._convolved(name, ramp) if zero is None else self._subtracted(name, ramp, zero)
+
+    def _zero_of(self, ramp: Ramp) -> int | None:
+        """A zero point with which int8 holds all starts, if there is one."""
+        starts = self._starts(ramp)
+        least, most = LOWEST - int(starts.min()), HIGHEST - int(starts.max())
+        zero = min(max(least, 0), most)
+        return zero if least <= zero <= most and LOWEST <= zero <= HIGHEST else None
+
+    def _starts(self, ramp: Ramp) -> np.ndarray:
+        """Where a ramp starts, in parts of a step from the input's zero point."""
+        assert ramp.parts is not None
+        return np.rint(ramp.parts * (ramp.sign * ramp.start - self._input_zero)).astype(np.int32)
+
+    def _subtracted(self, name: str, ramp: Ramp, zero: int) -> int:
+        assert ramp.parts is not None
+        width = float(ramp.width[0])
+        start = self._constant(
+            f'{name}/start', self._starts(ramp) + zero, self._input_scale / ramp.parts, zero
+        )
+        steps = self._tensor(f'{name}/steps', self._input_scale * width, HIGHEST - ramp.levels)
+        operands = [self._input, start] if ramp.sign > 0 else [start, self._input]
+        self._append('SUB', operands, steps, _NONE)
+        one = self._constant(f'{name}/one', np.ones(1, np.int8), 1 / width, 0)
+        return self._append('MUL', [steps, one], self._ramp_tensor(name, ramp), _RELU)
+
+    def _convolved(self, name: str, ramp: Ramp) -> int:
+        channels = self._shape[-1]
+        start = np.broadcast_to(ramp.start.reshape(-1), [channels])
+        bias = np.rint(HIGHEST * (ramp.sign * self._input_zero - start)).astype(np.int32)
+        kernel = np.full((1, 1, 1, channels), HIGHEST * ramp.sign, np.int8)
+        scales = 1 / (HIGHEST * ramp.width.reshape(-1))
+        operands = [
+            self._input,
+            self._weights(f'{name}/kernel', kernel, _INT8, scales),
+            self._weights(f'{name}/bias', bias, _INT32, scales * self._input_scale),
+        ]
+        output = self._append('DEPTHWISE_CONV_2D', operands, self._ramp_tensor(name, ramp), _RELU)
+        options = self._run[-1].builtinOptions
+        options.padding = schema.Padding.VALID
+        options.strideH = options.strideW = options.depthMultiplier = 1
+        options.dilationHFactor = options.dilationWFactor = 1
+        return output
+
+    def _ramp_tensor(self, name: str, ramp: Ramp) -> int:
+        return self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
+
+    def _sum(self, left: int, right: int, activation: int, last: bool) -> int:
+        name = f'{self._name}/sum_{len(self._run)}'
+        output = self._output if last else self._tensor(name, self._scale, LOWEST)
+        return self._append('ADD', [left, right], output, activation)
+
+    def _idle(self, constant: np.ndarray, zero_point: int) -> int:
+        """A RELU where a tensor of this zero point is computed of one number, if it is idle."""
+        return _RELU if constant.size == 1 and zero_point == LOWEST else _NONE
+
+    def _append(self, name: str, inputs: list[int], output: int, activation: int) -> int:
+        version, kind = _BUILTINS[name]
+        operator = schema.OperatorT()
+        operator.opcodeIndex = flatbuffer.opcode_index(
+            self._model, getattr(schema.BuiltinOperator, name), version
+        )
+        operator.inputs = np.asarray(inputs, np.int32)
+        operator.outputs = np.asarray([output], np.int32)
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, f'{kind}Options')
+        operator.builtinOptions = getattr(schema, f'{kind}OptionsT')()
+        operator.builtinOptions.fusedActivationFunction = activation
+        self._run.append(operator)
+        return output
+
+    def _tensor(self, name: str, scale: float, zero_point: int) -> int:
+        index = flatbuffer.add_tensor(
+            self._graph, name, self._shape, _INT8, scale=scale, zero_point=zero_point
+        )
+        # A batch of unknown size is written there.
+        source = self._graph.tensors[self._input]
+        self._graph.tensors[index].shapeSignature = source.shapeSignature
+        return index
+
+    def _constant(self, name: str, values: np.ndarray, scale: float, zero_point: int) -> int:
+        return flatbuffer.add_tensor(
+            self._graph,
+            name,
+            (1,) * (len(self._shape) - values.ndim) + values.shape,
+            _INT8,
+            scale=scale,
+            zero_point=zero_point,
+            buffer=flatbuffer.add_buffer(self._model, values.astype(np.int8)),
+        )
+
+    def _weights(self, name: str, values: np.ndarray, kind: int, scales: np.ndarray) -> int:
+        """A constant with a scale for each index of its last axis, or one for all."""
+        index = flatbuffer.add_tensor(
+            self._graph,
+            name,
+            values.shape,
+            kind,
+            scale=1.0,
+            buffer=flatbuffer.add_buffer(self._model, values),
+        )
+        quantization = self._graph.tensors[index].quantization
+        quantization.scale = scales.astype(np.float32)
+        quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        quantization.quantizedDimension = values.ndim - 1
+        return index
+
+
+def ramp_levels(graph: Any, operator: Any) -> int:
+    """How many levels the ramp has that an operator ends; 0 if it ends none.
+
+    Args:
+        graph: The subgraph of the operator.
+        operator: Any operator of a file, which need not be trusted.
+    """
+    if len(operator.outputs) != 1 or operator.outputs[0] < 0:
+        return 0
+    tensor = graph.tensors[operator.outputs[0]]
+    # A depthwise convolution with a RELU might be a layer: only the name tells.
+    if not re.search(r'/ramp_\d+$', flatbuffer.text(tensor.name)):
+        return 0
+    return max(0, HIGHEST - flatbuffer.zero_point_of(tensor))

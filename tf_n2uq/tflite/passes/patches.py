@@ -1,0 +1,156 @@
+"""Convolutions with 4-bit kernels as FULLY_CONNECTED over patches.
+
+XNNPACK computes with INT4 kernels in FULLY_CONNECTED, but leaves a CONV_2D that has one to slower
+kernels outside of its partition. So this pass writes down what a convolution does anyway: it
+gathers each output pixel's patch by STRIDED_SLICE and CONCATENATION, and multiplies. Integers, sums
+and rounding stay the same, and so do the results, to the bit.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.builder import Builder
+from tf_n2uq.tflite.passes.packing import fits_four_bits
+
+
+def unroll_convolutions(model: Any) -> Any:
+    """Turns each CONV_2D whose kernel fits four bits into patches and FULLY_CONNECTED.
+
+    XNNPACK wants an even number of features there. An odd number of channels, also of a
+    FULLY_CONNECTED that is there already, gets a channel of zeros.
+
+    Args:
+        model: A `ModelT`, changed in place.
+
+    Returns:
+        `model`.
+    """
+    graph = flatbuffer.main_graph(model)
+    readers = flatbuffer.consumers(graph)
+    builder = Builder(model, graph, 'patches')
+
+    def replace(operator: Any) -> list[Any] | None:
+        name = flatbuffer.operator_name(model, operator)
+        if name not in ('CONV_2D', 'FULLY_CONNECTED'):
+            return None
+        kernel = int(operator.inputs[1])
+        if len(readers[kernel]) != 1 or not fits_four_bits(model, graph, kernel, readers):
+            return None
+        if name == 'CONV_2D':
+            return _unrolled(builder, operator)
+        return _even_features(builder, operator)
+
+    flatbuffer.rewrite_operators(graph, replace)
+    flatbuffer.drop_unused(model)
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """One spatial axis of a convolution.
+
+    Attributes:
+        taps: Kernel size.
+        stride: Stride.
+        dilation: Distance of two taps.
+        size: Size of the output.
+        before: Zeros in front of the input.
+        padded: Size of the input with zeros before and behind, a multiple of the stride.
+    """
+
+    taps: int
+    stride: int
+    dilation: int
+    size: int
+    before: int
+    padded: int
+
+    def position(self, tap: int) -> tuple[int, int]:
+        """Where a tap begins, in strides and, within the first of them, in pixels."""
+        return divmod(tap * self.dilation, self.stride)
+
+
+def _axis(taps: int, stride: int, dilation: int, size: int, outputs: int, same: bool) -> _Axis:
+    reach = (outputs - 1) * stride + (taps - 1) * dilation + 1
+    before = max(reach - size, 0) // 2 if same else 0
+    last = (taps - 1) * dilation // stride + outputs
+    needed = max(before + size, reach, last * stride)
+    return _Axis(taps, stride, dilation, outputs, before, -(-needed // stride) * stride)
+
+
+def _unrolled(builder: Builder, operator: Any) -> list[Any] | None:
+    """The operators of a convolution as patches; None for a grouped one."""
+    graph, options = builder.graph, operator.builtinOptions
+    source, kernel, output = (
+        int(operator.inputs[0]),
+        int(operator.inputs[1]),
+        int(operator.outputs[0]),
+    )
+    _, height, width, channels = flatbuffer.shape_of(graph.tensors[source])
+    _, taps_y, taps_x, kernel_channels = flatbuffer.shape_of(graph.tensors[kernel])
+    _, rows, columns, _ = flatbuffer.shape_of(graph.tensors[output])
+    if kernel_channels != channels:
+        return None
+    same = options.padding == schema.Padding.SAME
+    y = _axis(taps_y, options.strideH, options.dilationHFactor, height, rows, same)
+    x = _axis(taps_x, options.strideW, options.dilationWFactor, width, columns, same)
+    even = channels + channels % 2 if taps_y * taps_x % 2 else channels
+    run: list[Any] = []
+    image = builder.pad(
+        run,
+        source,
+        [
+            (0, 0),
+            (y.before, y.padded - y.before - height),
+            (x.before, x.padded - x.before - width),
+            (0, even - channels),
+        ],
+    )
+    # Columns: those of one stride lie side by side in the channels, then each tap is one slice.
+    image = builder.reshape(run, image, (y.padded, x.padded // x.stride, x.stride * even))
+    taps = []
+    for tap in range(x.taps):
+        stride, pixel = x.position(tap)
+        taps.append(builder.slice(run, image, (0, stride, pixel * even), (y.padded, x.size, even)))
+    image = builder.concatenate(run, taps)
+    # Rows: those of one stride lie side by side in the columns.
+    depth = x.taps * even
+    image = builder.reshape(run, image, (y.padded // y.stride, y.stride * x.size, depth))
+    taps = []
+    for tap in range(y.taps):
+        stride, pixel = y.position(tap)
+        taps.append(builder.slice(run, image, (stride, pixel * x.size, 0), (y.size, x.size, depth)))
+    image = builder.concatenate(run, taps)
+    _widen_kernel(builder, kernel, even)
+    builder.fully_connected(run, operator, image)
+    return run
+
+
+def _even_features(builder: Builder, operator: Any) -> list[Any] | None:
+    """A FULLY_CONNECTED of an odd number of features with one more; None for any other."""
+    graph = builder.graph
+    source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
+    *batch, features = flatbuffer.shape_of(graph.tensors[source])
+    if features % 2 == 0 or features != flatbuffer.shape_of(graph.tensors[kernel])[-1]:
+        return None
+    run: list[Any] = []
+    wider = builder.pad(run, source, [(0, 0)] * len(batch) + [(0, 1)])
+    _widen_kernel(builder, kernel, features + 1)
+    operator.inputs[0] = wider
+    return [*run, operator]
+
+
+def _widen_kernel(builder: Builder, index: int, channels: int) -> None:
+    """Gives a kernel channels of zeros, and two axes."""
+    kernel = builder.graph.tensors[index]
+    shape = flatbuffer.shape_of(kernel)
+    if shape[-1] != channels:
+        values = np.frombuffer(flatbuffer.buffer_bytes(builder.model, kernel), np.int8)
+        behind = [(0, 0)] * (len(shape) - 1) + [(0, channels - shape[-1])]
+        kernel.buffer = flatbuffer.add_buffer(builder.model, np.pad(values.reshape(shape), behind))
+    features = int(np.prod(shape[1:-1], dtype=int)) * channels
+    kernel.shape = np.asarray([shape[0], features], np.int32)

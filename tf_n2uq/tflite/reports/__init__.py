@@ -1,0 +1,1 @@
+"""Reports that explain TFLite files, and checks that accept them."""

@@ -1,0 +1,238 @@
+"""Where a TFLite file departs from the Keras model that it was made of, level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.graph.checks import check_quantized_model
+from tf_n2uq.graph.graph import Graph
+from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract
+from tf_n2uq.schemes.calibration.one_width import list_batches
+from tf_n2uq.schemes.rewrite.range_placement import is_range, is_thresholds
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports.comparison_report import (
+    Comparison,
+    Differences,
+    FirstDifference,
+    OutputComparison,
+    QuantizerComparison,
+)
+from tf_n2uq.tflite.reports.matching import Match, match
+from tf_n2uq.tflite.running.interpreter import dequantized, make_interpreter, quantized
+
+# Keras keeps every quantizer's output of so many images at a time.
+_IMAGES_AT_ONCE = 8
+_MOST_NAMES = 8
+
+
+def compare(
+    model: keras.Model, content: bytes, dataset: Any, *, num_threads: int = 2
+) -> Comparison:
+    """Compares a file with its Keras model, quantizer by quantizer.
+
+    Everything is computed twice: by XNNPACK, which is what applications run, and by the portable
+    reference kernels, which define TFLite's results and round a little differently. These are
+    slow: some images of a large network take minutes.
+
+    Args:
+        model: the quantized model; an adaptive one is compared at its active bit-width.
+        content: the bytes of the file that `convert` made of it; one input, one output.
+        dataset: batches as for `tf_n2uq.calibrate`; labels are not read.
+        num_threads: threads to run the file with.
+
+    Returns:
+        The report.
+
+    Raises:
+        TypeError: `model` is not a tf_keras model, or `content` is not bytes.
+        ValueError: `model` is not quantized or not built; `content` is no TFLite file, or not of
+            this model; or `dataset` is empty or has a wrong shape.
+    """
+    check_quantized_model(model)
+    if bit_widths(model):
+        model = extract(model, active_bits(model))
+    file = flatbuffer.read(content)
+    _check_ends(model, file)
+    graph = Graph.from_model(model)
+    # Gives the graph's layers their weights, and its ranges the numbers that tensors are told by.
+    graph.to_model()
+    matches, missing = match(graph, file)
+    _check_matches(graph, matches, missing)
+    scale = _output_scale(file)
+    run = _Run(graph, file, matches, num_threads)
+    for images in _chunks(model, dataset):
+        run.add(images)
+    if not run.images:
+        raise ValueError('dataset: expected at least one batch of images, got an empty dataset.')
+    return Comparison(
+        images=run.images,
+        quantizers=run.quantizers(),
+        output_scale=scale,
+        xnnpack=_compare_outputs(run.keras_outputs, run.xnnpack.outputs, scale),
+        reference=_compare_outputs(run.keras_outputs, run.reference.outputs, scale),
+        not_compared=tuple(missing),
+    )
+
+
+def _check_ends(model: keras.Model, file: Any) -> None:
+    graph = flatbuffer.main_graph(file)
+    ends = [len(each) for each in (model.inputs, model.outputs, graph.inputs, graph.outputs)]
+    if ends != [1, 1, 1, 1]:
+        raise ValueError(
+            'model, content: expected one input and one output each, got '
+            f'{ends[0]} and {ends[1]} in Keras, {ends[2]} and {ends[3]} in the file.'
+        )
+    expected = tuple(model.inputs[0].shape[1:])
+    shape = flatbuffer.shape_of(graph.tensors[graph.inputs[0]])[1:]
+    if shape != expected:
+        raise ValueError(
+            f'content: expected the file of this model, which takes images {expected}, got one '
+            f'that takes {shape}. Convert the model again.'
+        )
+
+
+def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> None:
+    """Raises unless the file has the model's thresholds, and some of its ranges if it has any."""
+    absent = [name for name in missing if is_thresholds(graph.steps[name])]
+    ranges = [step.name for step in graph if is_range(step)]
+    if ranges and not any(is_range(each.step) for each in matches):
+        absent += ranges
+    if absent or not matches:
+        listed = ', '.join(absent[:_MOST_NAMES]) + (' …' if len(absent) > _MOST_NAMES else '')
+        raise ValueError(
+            'content: expected the file that tf_n2uq.tflite.convert makes of this model, got one '
+            f'in which these quantizers are no tensors with their levels and scales: {listed}. '
+            'Convert the model again; a file is of the weights that it was made with.'
+        )
+
+
+def _chunks(model: keras.Model, dataset: Any) -> Iterator[np.ndarray]:
+    for inputs in list_batches(model, dataset):
+        (images,) = tf.nest.flatten(inputs)
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            yield images[start : start + _IMAGES_AT_ONCE].numpy()
+
+
+class _Run:
+    """Runs the model beside the file, and counts."""
+
+    def __init__(self, graph: Graph, file: Any, matches: list[Match], num_threads: int) -> None:
+        taps = [each.step.output for each in matches]
+        self._network = graph.to_model(outputs=[*taps, *tf.nest.flatten(graph.outputs)])
+        self._matches = matches
+        content = _with_outputs(file, [each.index for each in matches])
+        self.xnnpack = _FileRun(make_interpreter(content, num_threads), matches)
+        self.reference = _FileRun(make_interpreter(content, num_threads, True), matches)
+        self.keras_outputs: list[np.ndarray] = []
+        self.images = 0
+
+    def add(self, images: np.ndarray) -> None:
+        *taps, outputs = (tensor.numpy() for tensor in self._network(images, training=False))
+        self.keras_outputs.append(outputs)
+        levels = [
+            matched.keras_levels(tap) for matched, tap in zip(self._matches, taps, strict=True)
+        ]
+        for place in range(len(images)):
+            expected = [level[place] for level in levels]
+            for run in (self.xnnpack, self.reference):
+                run.add(self.images + place, images[place : place + 1], expected)
+        self.images += len(images)
+
+    def quantizers(self) -> tuple[QuantizerComparison, ...]:
+        counters = zip(self._matches, self.xnnpack.counters, self.reference.counters, strict=True)
+        return tuple(
+            QuantizerComparison(
+                name=matched.step.name,
+                kind='range' if is_range(matched.step) else 'thresholds',
+                levels=matched.levels,
+                values=xnnpack.values,
+                xnnpack=xnnpack.result(),
+                reference=reference.result(),
+            )
+            for matched, xnnpack, reference in counters
+        )
+
+
+def _with_outputs(file: Any, indices: list[int]) -> bytes:
+    """The file with some more outputs: what XNNPACK computes can be read where it ends."""
+    graph = flatbuffer.main_graph(file)
+    graph.outputs = np.asarray([*graph.outputs, *indices], np.int32)
+    # Signatures list the outputs too, by name.
+    file.signatureDefs = None
+    return flatbuffer.write(file)
+
+
+class _FileRun:
+    """Runs the file with some kernels, image by image, and counts what differs."""
+
+    def __init__(self, interpreter: Any, matches: list[Match]) -> None:
+        self._interpreter = interpreter
+        self._interpreter.allocate_tensors()
+        (self._input,) = self._interpreter.get_input_details()
+        self._output = self._interpreter.get_output_details()[0]
+        self.counters = [_Counter(each) for each in matches]
+        self.outputs: list[np.ndarray] = []
+
+    def add(self, number: int, image: np.ndarray, expected: list[np.ndarray]) -> None:
+        self._interpreter.set_tensor(self._input['index'], quantized(image, self._input))
+        self._interpreter.invoke()
+        outputs = self._interpreter.get_tensor(self._output['index'])
+        self.outputs.append(dequantized(outputs, self._output))
+        for counter, levels in zip(self.counters, expected, strict=True):
+            tensor = self._interpreter.get_tensor(counter.matched.index)
+            counter.add(number, levels, tensor)
+
+
+class _Counter:
+    """Counts the differing levels of one quantizer."""
+
+    def __init__(self, matched: Match) -> None:
+        self.matched = matched
+        self.values = self._differing = self._largest = 0
+        self._first: FirstDifference | None = None
+
+    def add(self, image: int, expected: np.ndarray, tensor: np.ndarray) -> None:
+        got = self.matched.file_levels(tensor).reshape(expected.shape)
+        off = np.abs(expected - got)
+        self.values += off.size
+        self._differing += int(np.count_nonzero(off))
+        self._largest = max(self._largest, int(off.max()))
+        if self._first is None and off.any():
+            position = tuple(int(axis[0]) for axis in np.nonzero(off))
+            self._first = FirstDifference(
+                image, position, int(expected[position]), int(got[position])
+            )
+
+    def result(self) -> Differences:
+        return Differences(self._differing, self._largest, self._first)
+
+
+def _output_scale(file: Any) -> float:
+    """Scale of the file's output, or of what is converted to it."""
+    graph = flatbuffer.main_graph(file)
+    index = int(graph.outputs[0])
+    maker = flatbuffer.producers(graph).get(index)
+    if maker is not None and flatbuffer.operator_name(file, maker) == 'DEQUANTIZE':
+        index = int(maker.inputs[0])
+    scales = flatbuffer.scales_of(graph.tensors[index])
+    if len(scales) != 1:
+        raise ValueError(
+            'content: expected the file that tf_n2uq.tflite.convert makes of this model, got one '
+            f'whose output has {len(scales)} scales in place of one.'
+        )
+    return float(scales[0])
+
+
+def _compare_outputs(
+    expected: list[np.ndarray], got: list[np.ndarray], scale: float
+) -> OutputComparison:
+    expected_outputs = np.concatenate(expected).astype(np.float64)
+    outputs = np.concatenate(got).astype(np.float64)
+    steps = np.abs(outputs - expected_outputs) / scale
+    same = outputs.argmax(axis=-1) == expected_outputs.argmax(axis=-1)
+    return OutputComparison(float(same.mean()), float(steps.mean()), float(steps.max()))

@@ -1,0 +1,181 @@
+"""What is in a TFLite file, as a report."""
+
+import collections
+import math
+import zlib
+from typing import Any
+
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.channel_sums import sums_channels
+from tf_n2uq.tflite.passes.lowering import ramp_levels
+from tf_n2uq.tflite.reports.inspection_report import Inspection, LayerReport, TensorReport
+from tf_n2uq.tflite.reports.undelegated import undelegated
+from tf_n2uq.tflite.reports.verify import integer_violations
+from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
+
+_LAYERS = ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'TRANSPOSE_CONV')
+# Where an operator has its kernel and its input; the others have them at 1 and 0.
+_KERNEL_INPUT, _DATA_INPUT = 1, {'TRANSPOSE_CONV': 2}
+# What may stand between a run of comparators and the layer that it is for.
+_TRANSPARENT = ('CONCATENATION', 'PAD', 'PADV2', 'RESHAPE', 'STRIDED_SLICE')
+
+
+def inspect(content: bytes) -> Inspection:
+    """Reports a TFLite file's kernels, comparators, operators, sizes and XNNPACK coverage.
+
+    Args:
+        content: The file's bytes; they need not be trusted.
+
+    Returns:
+        The report.
+
+    Raises:
+        TypeError: `content` is not bytes.
+        ValueError: `content` is not a TFLite file that the interpreter can prepare.
+    """
+    model = flatbuffer.read(content)
+    graph = flatbuffer.main_graph(model)
+    delegation = xnnpack_delegation(content)
+    names = [flatbuffer.operator_name(model, operator) for operator in graph.operators]
+    return Inspection(
+        file_bytes=len(content),
+        deflated_bytes=len(zlib.compress(content, 9)),
+        layers=tuple(_layers(model, graph, set(delegation.inside))),
+        constant_bytes=_constant_bytes(model),
+        operators=dict(collections.Counter(names).most_common()),
+        delegation=delegation,
+        undelegated=tuple(undelegated(model, delegation.inside)),
+        violations=tuple(integer_violations(model)),
+        inputs=tuple(_interface(graph.tensors[index]) for index in graph.inputs),
+        outputs=tuple(_interface(graph.tensors[index]) for index in graph.outputs),
+    )
+
+
+def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
+    makers = flatbuffer.producers(graph)
+    layers = []
+    for number, operator in enumerate(graph.operators):
+        name = flatbuffer.operator_name(model, operator)
+        data = _DATA_INPUT.get(name, 0)
+        if name not in _LAYERS or len(operator.inputs) <= max(data, _KERNEL_INPUT):
+            continue
+        if not len(operator.outputs) or operator.inputs[_KERNEL_INPUT] < 0:
+            continue
+        if sums_channels(model, graph, operator) or ramp_levels(graph, operator):
+            continue
+        kernel = graph.tensors[operator.inputs[_KERNEL_INPUT]]
+        scales = len(flatbuffer.scales_of(kernel))
+        comparators, before = _comparators(model, graph, int(operator.inputs[data]), makers)
+        layers.append(
+            LayerReport(
+                operator=name,
+                name=flatbuffer.text(graph.tensors[operator.outputs[0]].name),
+                kernel_type=flatbuffer.type_name(kernel),
+                kernel_bits=flatbuffer.type_bits(kernel),
+                kernel_shape=flatbuffer.shape_of(kernel),
+                kernel_bytes=len(flatbuffer.buffer_bytes(model, kernel)),
+                scales=('none', 'per tensor', 'per channel')[min(scales, 2)],
+                comparators=comparators,
+                parameters=_parameters(model, graph, operator, data),
+                multiply_adds=_multiply_adds(graph, operator, name),
+                operators=1 + before,
+                on_xnnpack=number in on_xnnpack,
+            )
+        )
+    return layers
+
+
+def _parameters(model: Any, graph: Any, operator: Any, data: int) -> int:
+    """Values of an operator's constants but for the shapes of a TRANSPOSE_CONV."""
+    constants = [graph.tensors[index] for index in operator.inputs[_KERNEL_INPUT:] if index >= 0]
+    if data:
+        del constants[data - _KERNEL_INPUT]
+    return sum(
+        math.prod(flatbuffer.shape_of(tensor))
+        for tensor in constants
+        if flatbuffer.is_constant(model, tensor)
+    )
+
+
+def _multiply_adds(graph: Any, operator: Any, name: str) -> int:
+    """Every value that is computed, or of TRANSPOSE_CONV is read, meets a part of the kernel."""
+    kernel = flatbuffer.shape_of(graph.tensors[operator.inputs[_KERNEL_INPUT]])
+    index = operator.inputs[_DATA_INPUT[name]] if name in _DATA_INPUT else operator.outputs[0]
+    values = math.prod(flatbuffer.shape_of(graph.tensors[index])) if index >= 0 else 0
+    # Depthwise kernels have their channels last, the others their output channels first.
+    channels = kernel[-1] if name in ('DEPTHWISE_CONV_2D', 'TRANSPOSE_CONV') else kernel[0]
+    return values * (math.prod(kernel) // channels) if channels else 0
+
+
+def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> tuple[int, int]:
+    """Counts the comparators that add up to a tensor, and all operators that make it of others.
+
+    A ramp counts as many as it has levels.
+
+    Where the tensor is anything else than such a sum, there is no comparator, and only what moves
+    numbers right in front of the layer counts as its own.
+    """
+    pending, comparators, is_sum = [index], 0, True
+    seen: set[int] = set()
+    moving: set[int] = set()
+    while pending:
+        index = pending.pop()
+        maker = makers.get(index)
+        if maker is None:
+            # A constant is what a level begins with; the model's input is not.
+            is_sum &= index >= 0 and flatbuffer.is_constant(model, graph.tensors[index])
+            continue
+        if id(maker) in seen:
+            continue
+        name = flatbuffer.operator_name(model, maker)
+        if name == 'SUB' and _saturates(graph, maker):
+            comparators += 1
+        elif levels := ramp_levels(graph, maker):
+            comparators += levels
+            # What a MUL ends, a SUB has begun.
+            seen.update(id(makers.get(int(i))) for i in maker.inputs[:1] if name == 'MUL')
+        elif name == 'ADD':
+            pending.extend(int(source) for source in maker.inputs)
+        elif name in _TRANSPARENT or sums_channels(model, graph, maker):
+            moving.add(id(maker))
+            images = maker.inputs if name == 'CONCATENATION' else maker.inputs[:1]
+            pending.extend(int(source) for source in images)
+        else:
+            is_sum = False
+            continue
+        seen.add(id(maker))
+    return (comparators, len(seen)) if is_sum else (0, len(moving))
+
+
+def _saturates(graph: Any, operator: Any) -> bool:
+    """Whether a subtraction is a comparator: a difference of 1 spans all of int8."""
+    operands = [graph.tensors[index] for index in operator.inputs]
+    output = graph.tensors[operator.outputs[0]]
+    scales = [flatbuffer.scales_of(tensor) for tensor in (*operands, output)]
+    if any(len(scale) != 1 for scale in scales) or flatbuffer.zero_point_of(output) != -128:
+        return False
+    return all(254.5 < float(scale[0]) / float(scales[-1][0]) < 255.5 for scale in scales[:-1])
+
+
+def _constant_bytes(model: Any) -> dict[str, int]:
+    held: dict[int, str] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            held.setdefault(int(tensor.buffer), flatbuffer.type_name(tensor))
+    sizes: collections.Counter[str] = collections.Counter()
+    for buffer, name in held.items():
+        data = model.buffers[buffer].data
+        if data is not None and len(data):
+            sizes[name] += len(data)
+    return dict(sizes.most_common())
+
+
+def _interface(tensor: Any) -> TensorReport:
+    scales = flatbuffer.scales_of(tensor)
+    return TensorReport(
+        name=flatbuffer.text(tensor.name),
+        type=flatbuffer.type_name(tensor),
+        shape=flatbuffer.shape_of(tensor),
+        scale=float(scales[0]) if len(scales) else None,
+        zero_point=flatbuffer.zero_point_of(tensor) if len(scales) else None,
+    )

@@ -1,0 +1,243 @@
+"""The report of `inspect`: numbers, and a table of them."""
+
+import dataclasses
+import math
+
+from tf_n2uq.schemes.text_table import WIDTH, format_table, shortened, titled
+from tf_n2uq.tflite.running.interpreter import Delegation
+
+_SHORT = {
+    'CONV_2D': 'conv',
+    'DEPTHWISE_CONV_2D': 'depthwise',
+    'FULLY_CONNECTED': 'dense',
+    'TRANSPOSE_CONV': 'transposed',
+}
+_HEAD = (
+    'layer',
+    'operator',
+    'kernel',
+    'type',
+    'params',
+    'bytes',
+    'mult-adds',
+    'cmp',
+    'ops',
+    'XNN',
+)
+_MULTIPLYING = ('Conv2D', 'MatMul', 'depthwise')
+_SHORTEST_NAME = 8
+_MOST_VIOLATIONS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerReport:
+    """One layer with a kernel.
+
+    Attributes:
+        operator: The schema's name of the operator, such as `CONV_2D`.
+        name: The name of its output tensor.
+        kernel_type: The schema's name of the kernel's type, such as `INT4`.
+        kernel_bits: Bits per stored value; None if the type has no fixed size.
+        kernel_shape: The kernel's shape.
+        kernel_bytes: Bytes of the stored kernel; 0 if it is computed.
+        scales: 'per channel', 'per tensor' or 'none', for a float kernel.
+        comparators: Comparators that make this layer's input; ramps of several count as several.
+        parameters: Values of kernel and bias.
+        multiply_adds: Products that are added up, for an input of the file's size.
+        operators: Operators of the layer: its own, its comparators, and what sums its channels and
+            gathers its windows.
+        on_xnnpack: Whether XNNPACK computes its own operator.
+    """
+
+    operator: str
+    name: str
+    kernel_type: str
+    kernel_bits: int | None
+    kernel_shape: tuple[int, ...]
+    kernel_bytes: int
+    scales: str
+    comparators: int
+    parameters: int
+    multiply_adds: int
+    operators: int
+    on_xnnpack: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Undelegated:
+    """Operators of one name that XNNPACK leaves to others, and why."""
+
+    operator: str
+    count: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorReport:
+    """An input or output of the file; scale and zero point are None if it is not quantized."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    scale: float | None
+    zero_point: int | None
+
+    def __str__(self) -> str:
+        quantized = (
+            '' if self.scale is None else f', scale {self.scale:.6g}, zero {self.zero_point}'
+        )
+        return f'{self.name}: {self.type} {list(self.shape)}{quantized}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """A TFLite file's contents. `str()` of it is a table.
+
+    Attributes:
+        file_bytes: The file's size.
+        deflated_bytes: The file's size as a zip archive deflates it.
+        layers: The layers with kernels, in the order of execution.
+        constant_bytes: Bytes of constants by type of tensor.
+        operators: Number of operators by name.
+        delegation: What XNNPACK computes of it.
+        undelegated: What XNNPACK does not compute, and why.
+        violations: What keeps it from being integer-only, a line each.
+        inputs: The file's inputs.
+        outputs: The file's outputs.
+    """
+
+    file_bytes: int
+    deflated_bytes: int
+    layers: tuple[LayerReport, ...]
+    constant_bytes: dict[str, int]
+    operators: dict[str, int]
+    delegation: Delegation
+    undelegated: tuple[Undelegated, ...]
+    violations: tuple[str, ...]
+    inputs: tuple[TensorReport, ...]
+    outputs: tuple[TensorReport, ...]
+
+    @property
+    def kernel_bytes(self) -> int:
+        """Bytes of all kernels together."""
+        return sum(layer.kernel_bytes for layer in self.layers)
+
+    @property
+    def kernel_values(self) -> int:
+        """Values of all kernels together."""
+        return sum(math.prod(layer.kernel_shape) for layer in self.layers)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per value of a kernel, over all kernels."""
+        return 8 * self.kernel_bytes / self.kernel_values if self.kernel_values else 0.0
+
+    @property
+    def parameters(self) -> int:
+        """Values of all kernels and biases together."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of all layers together."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def comparators(self) -> int:
+        """Comparators of all layers together."""
+        return sum(layer.comparators for layer in self.layers)
+
+    @property
+    def xnnpack_partitions(self) -> int:
+        """Runs of operators that XNNPACK computes as one."""
+        return self.delegation.partitions
+
+    @property
+    def integer_only(self) -> bool:
+        """Whether it computes in integers from input to output, with built-in operators."""
+        return not self.violations
+
+    def __str__(self) -> str:
+        return '\n'.join([*_layer_table(self), '', *_summary(self)])
+
+
+def _layer_table(report: Inspection) -> list[str]:
+    rows = [_row(layer) for layer in report.layers]
+    rows.append(
+        (
+            'total',
+            '',
+            '',
+            '',
+            f'{report.parameters:,}',
+            f'{report.kernel_bytes:,}',
+            f'{report.multiply_adds:,}',
+            str(report.comparators or '-'),
+            str(report.delegation.operators),
+            str(report.delegation.delegated),
+        )
+    )
+    others = [max(map(len, column)) + 2 for column in list(zip(_HEAD, *rows, strict=True))[1:]]
+    width = max(_SHORTEST_NAME, WIDTH - sum(others))
+    named = [(shortened(row[0], width), *row[1:]) for row in rows]
+    return format_table(_HEAD, named, right=_HEAD[4:9])
+
+
+def _row(layer: LayerReport) -> tuple[str, ...]:
+    return (
+        _layer_name(layer.name),
+        _SHORT.get(layer.operator, layer.operator),
+        '×'.join(str(size) for size in layer.kernel_shape),
+        layer.kernel_type,
+        f'{layer.parameters:,}',
+        f'{layer.kernel_bytes:,}',
+        f'{layer.multiply_adds:,}',
+        str(layer.comparators or '-'),
+        str(layer.operators),
+        'yes' if layer.on_xnnpack else 'no',
+    )
+
+
+def _layer_name(name: str) -> str:
+    """The layer of a tensor whose name chains, as converters do, the names of all that was fused.
+
+    It is the one that multiplies; dense layers are reshaped, but have TFMOT's prefix.
+    """
+    parts = name.split(';')
+    ranked = [
+        *(part for part in parts if part.rpartition('/')[2].startswith(_MULTIPLYING)),
+        *(part for part in parts if part.startswith('quant_')),
+        *parts,
+    ]
+    return ranked[0].rpartition('/')[0].removeprefix('quant_') or ranked[0]
+
+
+def _summary(report: Inspection) -> list[str]:
+    taken = report.delegation
+    by_type = ', '.join(f'{name} {size:,}' for name, size in report.constant_bytes.items())
+    histogram = ', '.join(f'{name} {count}' for name, count in report.operators.items())
+    kept = (
+        f'{report.file_bytes:,} bytes, of which kernels {report.kernel_bytes:,} '
+        f'({report.bits_per_weight:.2f} bits per weight); in a zip {report.deflated_bytes:,}'
+    )
+    run = f'{taken.partitions} partition{"" if taken.partitions == 1 else "s"}'
+    lines = [
+        *titled(
+            'columns',
+            'cmp: comparators of the input; ops: all operators of the layer; XNN: XNNPACK',
+        ),
+        *titled('file', kept),
+        *titled('constants', f'{by_type or "none"} (bytes)'),
+        *titled('operators', histogram or 'none'),
+        *titled('XNNPACK', f'{run}, {taken.delegated} of {taken.operators} operators'),
+    ]
+    for left in report.undelegated:
+        lines += titled('', f'not {left.operator} {left.count}: {left.reason}')
+    lines += titled('integer-only', 'yes' if report.integer_only else 'no')
+    for violation in report.violations[:_MOST_VIOLATIONS]:
+        lines += titled('', violation)
+    for tensor in report.inputs:
+        lines += titled('input', str(tensor))
+    for tensor in report.outputs:
+        lines += titled('output', str(tensor))
+    return lines

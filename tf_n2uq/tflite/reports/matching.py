@@ -1,0 +1,162 @@
+"""Which tensor of a file is which quantizer of the Keras model that it was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.schemes.rewrite.range_placement import is_range, is_thresholds
+from tf_n2uq.tflite.levels.comparators import SPAN
+from tf_n2uq.tflite.network.ranges import Range
+from tf_n2uq.tflite.passes import flatbuffer
+
+# The converter computes a scale from the ends of its range, in float32.
+_SCALE_TOLERANCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A quantizer of the Keras model, the tensor of the file that it is, and how to count both.
+
+    Attributes:
+        step: The quantizer.
+        index: The tensor's index.
+        levels: How many levels there are.
+        unit: What one level is worth in Keras.
+        shift: The level of Keras' number 0.
+        zero: The int8 value of level 0.
+        stretch: What one level counts for in int8.
+    """
+
+    step: Step
+    index: int
+    levels: int
+    unit: float
+    shift: int
+    zero: int
+    stretch: int
+
+    def keras_levels(self, outputs: np.ndarray) -> np.ndarray:
+        """Counts what the quantizer gives."""
+        return np.rint(np.asarray(outputs, np.float64) / self.unit).astype(np.int64) + self.shift
+
+    def file_levels(self, tensor: np.ndarray) -> np.ndarray:
+        """Counts what the file's tensor holds, int8."""
+        return np.rint((tensor.astype(np.int64) - self.zero) / self.stretch).astype(np.int64)
+
+
+def match(graph: Graph, file: Any) -> tuple[list[Match], list[str]]:
+    """Finds the quantizers of a Keras model in the file.
+
+    Args:
+        graph: The model's graph, of built layers with their weights.
+        file: A `ModelT`.
+
+    Returns:
+        The quantizers that are tensors of the file, in the order in which it computes them, and
+        the names of those that are not found. Thresholds are found by name; ranges by the name of
+        a layer whose work the tensor is, and by scale and zero point.
+    """
+    tensors = _Tensors(file)
+    found: list[Match] = []
+    missing: list[str] = []
+    built = graph.in_order()
+    for step in (step for step in built if is_thresholds(step) or is_range(step)):
+        matched = _levels(step, tensors) if is_thresholds(step) else _range(graph, step, tensors)
+        if matched is None:
+            missing.append(step.name)
+        else:
+            found.append(matched)
+    return sorted(found, key=lambda each: tensors.order[each.index]), missing
+
+
+class _Tensors:
+    """The computed tensors of a file that are int8 with one scale.
+
+    Attributes:
+        order: Tensor index -> number of the operator that computes it.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._tensors = flatbuffer.main_graph(file).tensors
+        self.order: dict[int, int] = {}
+        self._indices: dict[str, int] = {}
+        for number, operator in enumerate(flatbuffer.main_graph(file).operators):
+            for index in map(int, operator.outputs):
+                tensor = self._tensors[index]
+                one_scale = len(flatbuffer.scales_of(tensor)) == 1
+                moved = flatbuffer.operator_name(file, operator) == 'TRANSPOSE'
+                if flatbuffer.type_name(tensor) == 'INT8' and one_scale and not moved:
+                    self.order[index] = number
+                    self._indices[flatbuffer.text(tensor.name)] = index
+
+    def named(self, pattern: str, size: int) -> list[int]:
+        """Tensors of a size one of whose chained names matches, in the order of execution."""
+        return [
+            index
+            for name, index in self._indices.items()
+            if any(re.match(pattern, part) for part in name.split(';'))
+            and int(np.prod(flatbuffer.shape_of(self._tensors[index])[1:])) == size
+        ]
+
+    def scale(self, index: int) -> float:
+        return float(flatbuffer.scales_of(self._tensors[index])[0])
+
+    def zero_point(self, index: int) -> int:
+        return flatbuffer.zero_point_of(self._tensors[index])
+
+    def level_scale(self, index: int) -> float | None:
+        """What a level of a tensor is worth, by one of the terms that add up to it."""
+        name = flatbuffer.text(self._tensors[index].name)
+        # A ramp is worth its own scale per level, a comparator 255 of its own.
+        for term, steps in (('ramp_0', 1), ('above_0', SPAN), ('below_0', SPAN)):
+            if f'{name}/{term}' in self._indices:
+                return steps * self.scale(self._indices[f'{name}/{term}'])
+        return None
+
+
+def _levels(step: Step, tensors: _Tensors) -> Match | None:
+    for index in tensors.named(f'{re.escape(step.name)}/LeakyRelu[^/]*$', _size(step)):
+        level = tensors.level_scale(index)
+        if level is None:
+            continue
+        stretch = round(level / tensors.scale(index))
+        quantizer = step.layer.quantizer
+        unit = abs(float(quantizer.step(step.layer.quantizer_weights)))
+        if stretch >= 1 and unit > 0:
+            zero = tensors.zero_point(index)
+            return Match(step, index, 2**quantizer.bits, unit, 0, zero, stretch)
+    return None
+
+
+def _range(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
+    expected = Range.of(step)
+    names = '|'.join(re.escape(name) for name in _makers(graph, step))
+    # Several operators may do one layer's work, in one scale; the last one gives its result.
+    for index in reversed(tensors.named(f'({names})/', _size(step))):
+        off = abs(tensors.scale(index) - expected.scale)
+        same_zero = tensors.zero_point(index) == expected.zero_point
+        if same_zero and off <= _SCALE_TOLERANCE * expected.scale:
+            return Match(step, index, 256, expected.scale, expected.zero_point, 0, 1)
+    return None
+
+
+def _makers(graph: Graph, step: Step) -> list[str]:
+    """Names of a range and of the layers whose common operator writes it."""
+    names = [step.name]
+    producer = step
+    while len(producer.inputs) == 1:
+        producer = graph.producer(producer.inputs[0])
+        names.append(producer.name)
+        if kind_of(producer.layer) not in (Kind.NORMALIZATION, Kind.ELEMENTWISE):
+            break
+    return names
+
+
+def _size(step: Step) -> int:
+    return int(np.prod(step.layer.output_shape[1:]))

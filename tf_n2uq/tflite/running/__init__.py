@@ -1,0 +1,1 @@
+"""Running TFLite files: interpreters, accuracy, latency, memory."""
