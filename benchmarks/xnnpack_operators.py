@@ -22,10 +22,11 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 from measuring import time_in_turns
-from tensorflow.lite.python import schema_py_generated as schema
 
-from tf_n2uq.tflite import flatbuffer, make_interpreter
+from tf_n2uq._compat.tflite_schema import schema
+from tf_n2uq.tflite import make_interpreter
 from tf_n2uq.tflite.convert import lower_for_xnnpack
+from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.packing import unpack_nibbles
 
 _ROUNDS = flags.DEFINE_integer('rounds', 61, 'Timed runs of each file.', lower_bound=1)

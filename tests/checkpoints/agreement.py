@@ -24,6 +24,7 @@ import tf_keras as keras
 
 from tests.checkpoints.published import Published
 from tf_n2uq import checkpoints, models
+from tf_n2uq._compat.keras_models import nodes_read
 from tf_n2uq.checkpoints.entries import entries_of
 from tf_n2uq.layers import RPReLU
 
@@ -43,7 +44,7 @@ def outputs_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
     """Runs the model layer by layer."""
     tensors = {model.layers[0].name: images}
     for layer in model.layers[1:]:
-        inputs = [tensors[node.layer.name] for node in layer.inbound_nodes[-1].parent_nodes]
+        inputs = [tensors[node.layer.name] for node in nodes_read(layer.inbound_nodes[-1])]
         tensors[layer.name] = layer(inputs if len(inputs) > 1 else inputs[0], training=False)
     return tensors
 

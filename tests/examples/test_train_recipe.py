@@ -155,7 +155,7 @@ def test_only_kernels_decay_in_adabits_recipe(prepare, tmp_path):
     optimizer = session.recipe.student(student, None).optimizer
     assert isinstance(optimizer, tf_n2uq.training.L2SGD)
     optimizer.build(student.trainable_variables)
-    decayed = {v.name for v in student.trainable_variables if optimizer._use_weight_decay(v)}
+    decayed = {v.name for v in student.trainable_variables if optimizer.decays(v)}
     pointwise = {f'quant_block{number}_pointwise/kernel:0' for number in range(1, 14)}
     assert decayed == pointwise | {'quant_stem/kernel:0', 'quant_logits/kernel:0'}
     assert float(optimizer.learning_rate) == pytest.approx(0.1 / 256)

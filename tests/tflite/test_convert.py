@@ -6,6 +6,7 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import float_network, images_for, quantize, quantized_network
+from tf_n2uq._compat.keras_models import nodes_read
 from tf_n2uq.tflite.passes import flatbuffer
 
 quantize_annotate_layer = tfmot.quantization.keras.quantize_annotate_layer
@@ -213,7 +214,7 @@ def test_a_term_that_has_died_out_beside_its_sum_is_exported_right():
     model = quantized_network('residual')
     for layer in model.layers:
         if isinstance(layer, keras.layers.Add):
-            term = layer.inbound_nodes[0].parent_nodes[0].layer
+            term = nodes_read(layer.inbound_nodes[0])[0].layer
             weights = term.quantizer_weights
             weights['min'].assign(0.0)
             weights['max'].assign(1e-5)

@@ -6,6 +6,7 @@ from typing import Any
 
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import is_functional
 from tf_n2uq.layers import Quantize, QuantizedKernel
 
 
@@ -19,13 +20,13 @@ def check_model(model: Any, argument: str = 'model') -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(f'{argument}: expected a tf_keras model, got {_describe(model)}')
     is_sequential = isinstance(model, keras.Sequential)
-    if not is_sequential and not model._is_graph_network:
+    if not is_sequential and not is_functional(model):
         raise ValueError(
             f'{argument}: expected a Sequential or Functional model, got the subclassed '
             f'{type(model).__name__} {model.name!r}. Rebuild it with the functional API, '
             'tf_keras.Model(inputs, outputs).'
         )
-    if not model.built or not model._is_graph_network:
+    if not model.built or not is_functional(model):
         raise ValueError(
             f'{argument}: expected a built model, got {model.name!r}, whose input shape is not '
             'known. Call model.build(input_shape), or start it with tf_keras.Input.'

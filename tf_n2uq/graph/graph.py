@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
-    QuantizeAnnotate,
+
+from tf_n2uq._compat.keras_layers import rename
+from tf_n2uq._compat.keras_models import (
+    call_arguments,
+    is_input,
+    nested_inputs,
+    nested_outputs,
+    nodes_in_order,
+    tensors_read,
 )
+from tf_n2uq._compat.tfmot import QuantizeAnnotate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +124,11 @@ class Graph:
         for node in nodes:
             reader.read(node, refs)
         graph.nested_inputs = tf.nest.map_structure(
-            lambda tensor: refs[id(tensor)], model._nested_inputs
+            lambda tensor: refs[id(tensor)], nested_inputs(model)
         )
         # A nest of one stays a list in `model.outputs`; Keras then returns the bare tensor.
         graph.outputs = tf.nest.map_structure(
-            lambda tensor: refs[id(tensor)], model._nested_outputs
+            lambda tensor: refs[id(tensor)], nested_outputs(model)
         )
         return graph
 
@@ -143,7 +151,7 @@ class Graph:
     def add(self, layer: keras.layers.Layer, *inputs: Ref) -> Step:
         """Adds a call of `layer`, whose name becomes unique, and returns it."""
         name = self.unique_name(layer.name)
-        layer._name = name
+        rename(layer, name)
         step = Step(name, layer, args=tuple(inputs))
         self.steps[name] = step
         return step
@@ -280,16 +288,15 @@ class CallReader:
             name = self._graph.unique_name(name, self._reserved)
         if first_call or not source.weights:
             layer = self._copies[id(source)] = copy_layer(source)
-            layer._name = name
+            rename(layer, name)
 
         def to_ref(leaf: Any) -> Any:
             return refs.get(id(leaf), leaf)
 
-        args, kwargs = ((), {}) if node.is_input else (node.call_args, node.call_kwargs)
-        args, kwargs = tf.nest.map_structure(to_ref, (args, dict(kwargs)))
+        args, kwargs = tf.nest.map_structure(to_ref, call_arguments(node))
         step = Step(name, self._copies[id(source)], args, kwargs, self._names[id(source)])
-        if not node.is_input:
-            shapes = [keras.backend.int_shape(tensor) for tensor in node.keras_inputs]
+        if not is_input(node):
+            shapes = [keras.backend.int_shape(tensor) for tensor in tensors_read(node)]
             step.input_shape = shapes[0] if len(shapes) == 1 else shapes
         if source.weights and first_call:
             step.restore.append((layer, source.get_weights()))
@@ -302,12 +309,6 @@ class CallReader:
 
 def _reads_one_tensor(step: Step) -> bool:
     return len(step.args) == 1 and _is_ref(step.args[0]) and not step.kwargs
-
-
-def nodes_in_order(model: keras.Model) -> list[Any]:
-    """Returns the calls of a model's layers, Keras' nodes, each after those that it reads."""
-    by_depth = model._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def _call_all(order: list[Step]) -> dict[Ref, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import nodes_in_order, tensors_read
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.ops import n2uq
 from tf_n2uq.quantizers import LearnableThresholdQuantizer
@@ -63,8 +64,8 @@ class QuantizerProbe:
                 'nested model are not looked at.'
             )
         # Not `layer.input`: quantize_apply leaves its layers with calls in another model, too.
-        calls = {node.layer: node for nodes in model._nodes_by_depth.values() for node in nodes}
-        tensors = [calls[layer].keras_inputs[0] for layer in self.layers]
+        calls = {node.layer: node for node in nodes_in_order(model)}
+        tensors = [tensors_read(calls[layer])[0] for layer in self.layers]
         self._inputs_of_layers = keras.Model(model.inputs, tensors)
         self._read = tf.function(self._trace, reduce_retracing=True)
 

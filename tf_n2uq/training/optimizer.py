@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
+from tf_n2uq._compat.keras_training import OpenOptimizer, index_of, untracked
 from tf_n2uq.training import arguments
 
 Multipliers = Mapping[str, float] | Iterable[Sequence[Any]]
@@ -21,7 +22,7 @@ THRESHOLDS_AND_SCALES_AT_A_TENTH: Mapping[str, float] = {
 """N2UQ's second learning rate: what quantizers learn moves at a tenth of what kernels do."""
 
 
-class LearningRateGroups(keras.optimizers.Optimizer):
+class LearningRateGroups(OpenOptimizer):
     """Mixin that gives any tf_keras optimizer a learning rate per group of variables.
 
     Put it in front of the optimizer class, as `N2UQAdam` does:
@@ -65,10 +66,10 @@ class LearningRateGroups(keras.optimizers.Optimizer):
         groups = _checked_groups(multipliers)
         no_decay = _checked_patterns(no_decay)
         super().__init__(*args, **kwargs)
-        self._groups = self._no_dependency(groups)
-        self._no_decay = self._no_dependency(no_decay)
-        self._factors = self._no_dependency(())
-        self._decays = self._no_dependency(())
+        self._groups = untracked(self, groups)
+        self._no_decay = untracked(self, no_decay)
+        self._factors = untracked(self, ())
+        self._decays = untracked(self, ())
 
     @property
     def learning_rate(self) -> Any:
@@ -88,9 +89,10 @@ class LearningRateGroups(keras.optimizers.Optimizer):
         # Keras builds again in every traced step; as for its own state, the first list decides.
         if not self._factors:
             names = [re.sub(r':\d+$', '', variable.name) for variable in var_list]
-            self._factors = self._no_dependency(tuple(self._factor_of(name) for name in names))
-            self._decays = self._no_dependency(
-                tuple(not any(re.search(each, name) for each in self._no_decay) for name in names)
+            self._factors = untracked(self, tuple(self._factor_of(name) for name in names))
+            self._decays = untracked(
+                self,
+                tuple(not any(re.search(each, name) for each in self._no_decay) for name in names),
             )
             self._warn_of_idle_patterns(names)
 
@@ -107,17 +109,16 @@ class LearningRateGroups(keras.optimizers.Optimizer):
             'no_decay': list(self._no_decay),
         }
 
-    def _apply_weight_decay(self, variables: Sequence[tf.Variable]) -> None:
+    def apply_decay(self, variables: Sequence[tf.Variable]) -> None:
         by_factor: dict[float, list[tf.Variable]] = {}
         for variable in variables:
             by_factor.setdefault(self._factor_of_variable(variable), []).append(variable)
         for factor, members in by_factor.items():
             with self._at_factor(factor):
-                super()._apply_weight_decay(members)
+                super().apply_decay(members)
 
-    def _use_weight_decay(self, variable: tf.Variable) -> bool:
-        decays = self._decays[self._index_dict[self._var_key(variable)]]
-        return decays and super()._use_weight_decay(variable)
+    def decays(self, variable: tf.Variable) -> bool:
+        return self._decays[index_of(self, variable)] and super().decays(variable)
 
     @contextlib.contextmanager
     def _at_factor(self, factor: float) -> Iterator[None]:
@@ -128,8 +129,7 @@ class LearningRateGroups(keras.optimizers.Optimizer):
             self._factor_in_use = 1.0
 
     def _factor_of_variable(self, variable: tf.Variable) -> float:
-        # By Keras' key, not by name: a replica of a distributed variable has a name of its own.
-        return self._factors[self._index_dict[self._var_key(variable)]]
+        return self._factors[index_of(self, variable)]
 
     def _factor_of(self, name: str) -> float:
         return next((factor for pattern, factor in self._groups if re.search(pattern, name)), 1.0)

@@ -66,11 +66,11 @@ class L2SGD(LearningRateGroups, keras.optimizers.SGD):
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates `variable` by the gradient of loss and penalty."""
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self.weight_decay and self.decays(variable):
             # Of an embedding's variable all rows decay, also those that the batch did not read.
             gradient = tf.convert_to_tensor(gradient)
             gradient += tf.cast(self.weight_decay, variable.dtype) * variable
         super().update_step(gradient, variable)
 
-    def _apply_weight_decay(self, variables: Sequence[tf.Variable]) -> None:
+    def apply_decay(self, variables: Sequence[tf.Variable]) -> None:
         """Does nothing: the penalty is part of the gradient."""

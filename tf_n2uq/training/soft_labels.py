@@ -5,6 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import layers_in_front
+
 # float16 cannot tell smaller probabilities from zero, whose logarithm is not finite.
 _SMALLEST_PROBABILITY = 1e-7
 
@@ -69,15 +71,14 @@ def gives_logits(model: keras.Model, from_logits: bool | None, name: str) -> boo
 
 def _last_layer(model: keras.Model, name: str) -> keras.layers.Layer:
     """The layer that computes the model's output; what only passes it on is not it."""
-    history = getattr(model.outputs[0], '_keras_history', None) if model.outputs else None
-    while history is not None:
-        layer = history.layer
-        if isinstance(layer, keras.Model):
-            return _last_layer(layer, name)
-        inputs = layer.inbound_nodes[history.node_index].keras_inputs
-        if not _passes_on(layer) or len(inputs) != 1:
-            return layer
-        history = inputs[0]._keras_history
+    last = None
+    for last in layers_in_front(model.outputs[0]) if model.outputs else ():
+        if isinstance(last, keras.Model):
+            return _last_layer(last, name)
+        if not _passes_on(last):
+            break
+    if last is not None:
+        return last
     raise ValueError(
         f'`from_logits` is None, but the last layer of `{name}` ({model.name!r}) cannot be found: '
         f'it is a {type(model).__name__}, not a Functional or Sequential model. Pass '

@@ -7,7 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
-from tf_keras.src.engine.compile_utils import LossesContainer, MetricsContainer
+
+from tf_n2uq._compat.keras_layers import rename
+from tf_n2uq._compat.keras_training import LossesContainer, MetricsContainer
 
 
 class WidthScores:
@@ -44,7 +46,7 @@ class WidthScores:
         suffix = f'_{self.bits}bit'
         for metric in found:
             if not metric.name.endswith(suffix):
-                metric._name = metric.name + suffix
+                rename(metric, metric.name + suffix)
         return found
 
     @property

@@ -10,6 +10,7 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import annotate, float_network, images_for
+from tf_n2uq._compat.keras_models import nodes_in_order, tensors_read
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer, SymmetricQuantizer
 
@@ -218,8 +219,8 @@ def test_statistics_are_the_average_over_the_data():
     tf_n2uq.set_bits(model, 2)
     layer = next(x for x in model.layers if isinstance(x, SwitchableBatchNormalization))
     kept = layer.at(4).moving_mean.numpy()
-    calls = {node.layer: node for nodes in model._nodes_by_depth.values() for node in nodes}
-    inputs = keras.Model(model.input, calls[layer].keras_inputs[0])
+    (node,) = [node for node in nodes_in_order(model) if node.layer is layer]
+    inputs = keras.Model(model.input, tensors_read(node)[0])
     batches = images_for(model, 64).reshape(4, 16, 8, 8, 3)
     for each in layer.normalizations:
         each.moving_mean.assign(each.moving_mean + 1.0)

@@ -1,10 +1,9 @@
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
-from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from tests.schemes.annotation.networks_in_networks import assert_same_outputs, normal
+from tf_n2uq._compat.keras_layers import CustomScaleLayer, LayerScale, StochasticDepth
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import ChannelScale
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers

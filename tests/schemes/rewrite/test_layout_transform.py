@@ -3,16 +3,14 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import float_network, quantize
+from tf_n2uq._compat.keras_models import nodes_in_order, nodes_read
 from tf_n2uq.layers import Quantize
 
 
 def _inputs_of(model, name):
     """Names of the layers in front of a layer."""
-    for nodes in model._nodes_by_depth.values():
-        for node in nodes:
-            if node.layer.name == name:
-                return [tensor._keras_history.layer.name for tensor in node.keras_inputs]
-    raise AssertionError(name)
+    (node,) = [node for node in nodes_in_order(model) if node.layer.name == name]
+    return [parent.layer.name for parent in nodes_read(node)]
 
 
 def _has(model, name):
@@ -53,11 +51,8 @@ def test_level_zero_is_what_is_padded():
 
 
 def _output_in(model, name):
-    for nodes in model._nodes_by_depth.values():
-        for node in nodes:
-            if node.layer.name == name:
-                return node.outputs
-    raise AssertionError(name)
+    (node,) = [node for node in nodes_in_order(model) if node.layer.name == name]
+    return node.outputs
 
 
 def test_ranges_are_where_the_file_has_int8_tensors():

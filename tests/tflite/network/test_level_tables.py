@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import tf_n2uq
 from tests.networks import quantize
+from tf_n2uq._compat.keras_models import nodes_in_order, tensors_read
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import RPReLU
 from tf_n2uq.tflite.levels.comparators import plan_comparators
@@ -46,13 +47,10 @@ def _table_and_keras(model):
     thresholds = next(s for s in graph.in_order() if s.name == 'inner_thresholds')
     table = table_of(graph, thresholds, read_ranges(graph))
     layer = model.get_layer('inner_thresholds')
-    (node,) = [
-        node for nodes in model._nodes_by_depth.values() for node in nodes if node.layer is layer
-    ]
+    (node,) = [node for node in nodes_in_order(model) if node.layer is layer]
     (before,) = [
-        node.keras_inputs[0]
-        for nodes in model._nodes_by_depth.values()
-        for node in nodes
+        tensors_read(node)[0]
+        for node in nodes_in_order(model)
         if node.layer.name == _first_folded(graph, thresholds)
     ]
     values = keras.Model(before, node.outputs)

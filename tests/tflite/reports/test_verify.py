@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from tests.tflite.graphs import convert, fake_quant
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.verify import check_integer_only, integer_violations
 

@@ -3,9 +3,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.packing import pack_int4, pack_nibbles
 from tf_n2uq.tflite.running.interpreter import (
@@ -44,7 +44,7 @@ def test_tensorflow_runs_a_file_where_it_is_not(content, monkeypatch):
 
 def test_without_any_interpreter_the_error_says_what_to_install(content, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ai_edge_litert.interpreter', None)
-    monkeypatch.setitem(sys.modules, 'tensorflow.lite.python.interpreter', None)
+    monkeypatch.delattr(tf.lite, 'Interpreter')
     with pytest.raises(ImportError, match='pip install ai-edge-litert'):
         make_interpreter(content)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step, copy_layer
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
@@ -74,7 +75,7 @@ def set_bits(model: keras.Model, bits: int) -> None:
     check_bits_of(model, bits)
     for switch in _switches(model):
         switch.active_bits = bits
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, keras.Model):
             # Keras has traced these at another bit-width.
             layer.train_function = layer.train_tf_function = None
@@ -200,7 +201,7 @@ def _switches(model: Any) -> Iterator[Any]:
     """Yields everything that has an `active_bits`."""
     if not isinstance(model, keras.Model):
         check_model(model)
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, SwitchableBatchNormalization):
             yield layer
         elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):

@@ -9,11 +9,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 from absl import logging
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
-    QuantizeAnnotate,
-)
-from tf_keras.src.layers.core.tf_op_layer import ClassMethod, InstanceProperty, TFOpLambda
 
+from tf_n2uq._compat.keras_layers import ClassMethod, InstanceProperty, TFOpLambda
+from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers

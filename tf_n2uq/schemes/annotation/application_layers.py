@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import tf_keras as keras
-from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
-from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
+from tf_n2uq._compat.keras_layers import CustomScaleLayer, LayerScale, StochasticDepth
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.layers import ChannelScale
 

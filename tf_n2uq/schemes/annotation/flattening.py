@@ -6,12 +6,19 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_annotate import (
-    QuantizeAnnotate,
-)
 
+from tf_n2uq._compat.keras_layers import expects_training, rename
+from tf_n2uq._compat.keras_models import (
+    call_arguments,
+    in_order_of_inputs,
+    is_input,
+    nested_inputs,
+    nested_outputs,
+    nodes_in_order,
+)
+from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
-from tf_n2uq.graph.graph import CallReader, Graph, Ref, nodes_in_order
+from tf_n2uq.graph.graph import CallReader, Graph, Ref
 
 
 def flatten(model: keras.Model) -> keras.Model:
@@ -40,7 +47,7 @@ class _Flattener:
         refs: dict[int, Ref] = {}
         self.graph.outputs = self._read(model, refs, training=None)
         self.graph.nested_inputs = tf.nest.map_structure(
-            lambda tensor: refs[id(tensor)], model._nested_inputs
+            lambda tensor: refs[id(tensor)], nested_inputs(model)
         )
 
     def _read(self, model: keras.Model, refs: dict[int, Ref], training: Any) -> Any:
@@ -50,18 +57,19 @@ class _Flattener:
             if isinstance(node.layer, keras.Model):
                 outputs = self._read_inner(node, refs, training)
                 refs.update(zip(map(id, tensors), outputs, strict=True))
-            elif not (node.is_input and id(tensors[0]) in refs):
+            elif not (is_input(node) and id(tensors[0]) in refs):
                 self._read_call(node, refs, training)
-        return tf.nest.map_structure(lambda tensor: refs[id(tensor)], model._nested_outputs)
+        return tf.nest.map_structure(lambda tensor: refs[id(tensor)], nested_outputs(model))
 
     def _read_inner(self, node: Any, refs: dict[int, Ref], training: Any) -> list[Ref]:
         inner = node.layer
-        given = inner._flatten_to_reference_inputs(node.call_args[0])
+        args, kwargs = call_arguments(node)
+        given = in_order_of_inputs(inner, args[0])
         inner_refs = {
             id(expected): self._conform(refs[id(tensor)], tensor, expected, inner.name)
             for tensor, expected in zip(given, inner.inputs, strict=True)
         }
-        told = node.call_kwargs.get('training')
+        told = kwargs.get('training')
         outputs = self._read(inner, inner_refs, training if told is None else told)
         return tf.nest.flatten(outputs)
 
@@ -82,9 +90,9 @@ class _Flattener:
         step = self._reader.read(node, refs)
         layer = step.layer
         if isinstance(layer, QuantizeAnnotate):
-            layer.layer._name = layer.name
+            rename(layer.layer, layer.name)
             layer = layer.layer
-        if training is not None and layer._expects_training_arg:
+        if training is not None and expects_training(layer):
             step.kwargs = {'training': training, **step.kwargs}
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from tf_keras.src.layers.core.tf_op_layer import SlicingOpLambda, TFOpLambda
 
+from tf_n2uq._compat.keras_layers import SlicingOpLambda, TFOpLambda
 from tf_n2uq.graph.graph import Graph, Ref, Step
 
 _LAYERS = keras.layers

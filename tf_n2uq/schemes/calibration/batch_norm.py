@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.schemes.calibration.one_width import dataset_length, list_batches
 
@@ -34,9 +35,7 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
     """
     check_model(model)
     layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
+        layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
     if not layers:
         raise ValueError(f'model: expected batch normalizations, got {model.name!r} without any.')

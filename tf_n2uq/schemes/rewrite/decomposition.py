@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import rename
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.layer_kinds import function_name
 from tf_n2uq.layers import (
@@ -83,7 +84,7 @@ class _Parts:
 
     def __call__(self, layer: keras.layers.Layer, what: str, *inputs: Ref) -> Ref:
         """Adds a layer that reads `inputs`, or a list of several, and returns its output."""
-        layer._name = f'{self._name}_{what}'
+        rename(layer, f'{self._name}_{what}')
         step = self._graph.add(layer, *inputs)
         if len(inputs) > 1:
             step.args = (list(inputs),)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import rename
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
 from tf_n2uq.graph.layer_kinds import activation_name, kind_of
 from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
@@ -114,7 +115,7 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
         return
     if isinstance(activation, keras.layers.Layer):
         own = copy_layer(activation)
-        own._name = f'{step.name}_{activation.name}'
+        rename(own, f'{step.name}_{activation.name}')
     else:
         own = keras.layers.Activation(activation, name=f'{step.name}_{activation_name(activation)}')
     if kind_of(own) is None:

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.builder import Builder

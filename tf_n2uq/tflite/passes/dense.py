@@ -8,8 +8,8 @@ pass turns that back.
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 
 

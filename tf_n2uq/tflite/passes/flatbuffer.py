@@ -10,7 +10,8 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
+
+from tf_n2uq._compat.tflite_schema import schema
 
 FILE_IDENTIFIER = b'TFL3'
 

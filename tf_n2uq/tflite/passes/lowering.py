@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan, base_zero_point
 from tf_n2uq.tflite.levels.ramps import Ramp
 from tf_n2uq.tflite.passes import flatbuffer

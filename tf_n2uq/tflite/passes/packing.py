@@ -4,8 +4,8 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 
 # Operator -> the version of it that takes INT4 kernels. DEPTHWISE_CONV_2D would take them too.

@@ -10,8 +10,8 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.builder import Builder
 from tf_n2uq.tflite.passes.packing import fits_four_bits

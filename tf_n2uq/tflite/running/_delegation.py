@@ -10,7 +10,9 @@ from typing import Any
 try:
     from ai_edge_litert.interpreter import Interpreter
 except ImportError:
-    from tensorflow.lite.python.interpreter import Interpreter
+    from tensorflow import lite
+
+    Interpreter = lite.Interpreter
 
 
 def count(content: bytes) -> dict[str, Any]:

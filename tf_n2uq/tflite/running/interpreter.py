@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_n2uq._compat.tflite_interpreter import interpreter_classes
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.running.isolation import run_isolated
 
@@ -35,7 +36,7 @@ def make_interpreter(
     if num_threads is not None and num_threads < 1:
         raise ValueError(f'`num_threads` must be at least 1, got {num_threads}.')
     flatbuffer.read(content)
-    interpreter, resolvers = _interpreter_class()
+    interpreter, resolvers = interpreter_classes()
     resolver = resolvers.BUILTIN_REF if reference_kernels else resolvers.AUTO
     return interpreter(
         model_content=bytes(content),
@@ -60,19 +61,6 @@ def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
         return values.astype(np.float32)
     scale, zero_point = details['quantization']
     return ((values.astype(np.int32) - zero_point) * np.float32(scale)).astype(np.float32)
-
-
-def _interpreter_class() -> tuple[Any, Any]:
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError:
-        try:
-            from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
-        except ImportError as error:
-            raise ImportError(
-                'Running a TFLite file needs an interpreter: `pip install ai-edge-litert`.'
-            ) from error
-    return Interpreter, OpResolverType
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""Layer classes that Keras does not publish, and what a layer keeps to itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+# ConvNeXt and InceptionResNetV2 of `keras.applications` hold these layers, which are in no public
+# module, so that the models can only be taken apart with the classes from here. Classes that were
+# registered as serializable would be found by `keras.saving.get_registered_object` instead.
+from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
+from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+# Keras wraps TensorFlow functions of symbolic tensors (`x + 1`, `x[:, 0]`, `x.shape`) into these.
+# Whoever rewrites a model has to know them. Nothing replaces them in tf_keras; Keras 3 has
+# `keras.Operation`, which is public.
+from tf_keras.src.layers.core.tf_op_layer import (
+    ClassMethod,
+    InstanceProperty,
+    SlicingOpLambda,
+    TFOpLambda,
+)
+
+__all__ = [
+    'ClassMethod',
+    'CustomScaleLayer',
+    'DeclaredOutput',
+    'InstanceProperty',
+    'LayerScale',
+    'SlicingOpLambda',
+    'StochasticDepth',
+    'TFOpLambda',
+    'expects_training',
+    'rename',
+]
+
+
+def rename(layer: Any, name: str) -> None:
+    """Gives a layer, a metric or a model another name.
+
+    Keras takes a name when a layer is made, and has no setter. A copy from a changed config would
+    do for a layer that is not built, but not for a user's class without a config. Keras 3's
+    `layer.name = …` replaces this function.
+
+    Args:
+        layer: something that is not yet part of a model, as a model keeps its layers' names.
+        name: the new name.
+    """
+    layer._name = name
+
+
+def expects_training(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer's `call` takes `training`.
+
+    Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
+    """
+    return layer._expects_training_arg
+
+
+class DeclaredOutput:
+    """Mixin for layers that say by themselves what they return for symbolic tensors.
+
+    To learn shape and type of a result, Keras traces `call` of every layer that is connected. For
+    a layer whose `call` is large that is most of the time that building a model takes. This mixin
+    calls the layer's `compute_output_signature` instead, a public method that a layer overrides.
+    Keras' own returns the shape of `compute_output_shape`, which has to be a `tf.TensorShape`
+    then, and the layer's compute type. Keras itself calls it for layers with `dynamic=True`, which
+    cannot be saved as a graph; no public option makes Keras do so for others.
+
+    The mixin goes in front of the layer class:
+
+        class Quantize(DeclaredOutput, keras.layers.Layer):
+    """
+
+    def connected(self, inputs: Any) -> None:
+        """Is called whenever the layer is connected to symbolic tensors; by default does nothing.
+
+        The layer is built by then. `layers_in_front` tells what made the tensors. No call with
+        numbers and no traced call comes here.
+
+        Args:
+            inputs: the KerasTensors, a nest as `call` gets it.
+        """
+
+    def _infer_output_signature(self, inputs: Any, args: Any, kwargs: Any, input_masks: Any) -> Any:
+        """Builds the layer, and returns KerasTensors as `compute_output_signature` says."""
+        del input_masks
+        layer: Any = self
+        with tf.name_scope(layer._name_scope()):
+            layer._maybe_build(inputs)
+        layer._set_save_spec(inputs, args, kwargs)
+        self.connected(inputs)
+        specs = tf.nest.map_structure(lambda tensor: tensor.type_spec, inputs)
+        signature = layer.compute_output_signature(specs)
+        return tf.nest.map_structure(keras.__internal__.KerasTensor, signature)

@@ -1,0 +1,109 @@
+"""The graph of a Keras model: which layer was called with what.
+
+Keras keeps one record per call of a layer, its `Node`. The class is in no public module, and
+`get_config()`, the public way to the same facts, serializes every layer, which a user's layer
+may not support. Keras 3 makes `keras.src.ops.node.Node` no more public. If Keras publishes the
+nodes of a Functional model, that replaces this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Returns whether Keras knows a model's graph.
+
+    It does for a Functional model, and for a Sequential one as soon as its input shape is known.
+    Nothing public tells these from a subclassed model.
+    """
+    return model._is_graph_network
+
+
+def nodes_in_order(model: keras.Model) -> list[Any]:
+    """Returns the calls of a model's layers, each after those that it reads.
+
+    Args:
+        model: a model for which `is_functional` holds.
+
+    Returns:
+        Keras' nodes; `node.layer` is the layer and `node.outputs` the nest of its results.
+    """
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def is_input(node: Any) -> bool:
+    """Returns whether a node is an `InputLayer`'s, which reads nothing."""
+    return node.is_input
+
+
+def call_arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns the positional and the keyword arguments of a call; none for an input's node."""
+    return ((), {}) if node.is_input else (node.call_args, dict(node.call_kwargs))
+
+
+def tensors_read(node: Any) -> list[Any]:
+    """Returns the KerasTensors among the arguments of a call, in order."""
+    return list(node.keras_inputs)
+
+
+def nodes_read(node: Any) -> list[Any]:
+    """Returns the calls that made the `tensors_read`, in order."""
+    return list(node.parent_nodes)
+
+
+def layers_in_front(tensor: Any) -> Iterator[keras.layers.Layer]:
+    """Yields the layers that made a tensor, from the nearest on.
+
+    Args:
+        tensor: a KerasTensor; any other tensor has no layers in front.
+
+    Yields:
+        The layer that returned the tensor, then the one that this read, and so on. The last one
+        is the first that reads the tensors of several calls, or an `InputLayer`.
+    """
+    history = getattr(tensor, '_keras_history', None)
+    if history is None:
+        return
+    node = history.layer.inbound_nodes[history.node_index]
+    while node is not None:
+        yield node.layer
+        parents = {id(parent): parent for parent in node.parent_nodes}
+        node = next(iter(parents.values())) if len(parents) == 1 else None
+
+
+def nested_inputs(model: keras.Model) -> Any:
+    """Returns a model's inputs in the nest that it was made with; `model.inputs` is flat."""
+    return model._nested_inputs
+
+
+def nested_outputs(model: keras.Model) -> Any:
+    """Returns a model's outputs in the nest that it returns; `model.outputs` is flat."""
+    return model._nested_outputs
+
+
+def in_order_of_inputs(model: keras.Model, given: Any) -> list[Any]:
+    """Returns what a Functional model is called with, flat, in the order of `model.inputs`.
+
+    A model with named inputs may be called with a dictionary in any order, which Keras sorts out
+    inside of the model's `call`.
+
+    Args:
+        model: the model that is called.
+        given: the first argument of the call.
+    """
+    return tf.nest.flatten(model._flatten_to_reference_inputs(given))
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields the model itself and all layers in it, those of inner models and wrappers too.
+
+    The public `model.layers` has only the outermost layers. The public `model.submodules` also has
+    metrics and the optimizer, and looks into every attribute of every layer.
+    """
+    yield from model._flatten_layers()
