@@ -2,6 +2,7 @@
 
 from tf_n2uq.ops.dorefa import dorefa, dorefa_elementwise, dorefa_factor, dorefa_integers
 from tf_n2uq.ops.lsq import lsq, lsq_levels
+from tf_n2uq.ops.lsq_plus import lsq_plus, lsq_plus_levels, lsq_plus_lowest
 from tf_n2uq.ops.n2uq import (
     entropy_preserving,
     floored_intervals,
@@ -33,6 +34,9 @@ __all__ = [
     'learnable_threshold_elementwise',
     'lsq',
     'lsq_levels',
+    'lsq_plus',
+    'lsq_plus_levels',
+    'lsq_plus_lowest',
     'pact',
     'pact_levels',
     'quantize_unit',
