@@ -32,14 +32,18 @@ from compare_results import (
     rows_of,
     title_of,
 )
-from compare_training import METHODS, TITLES, Settings, Trainer
+from compare_subjects import SUBJECTS, TITLES
+from compare_training import Settings, Trainer
 
+import tf_n2uq
 from tf_n2uq.training.files import replace_text, writable_folder
 
-_BY_DEFAULT = ['n2uq', 'lsq', 'pact', 'dorefa', 'sat']
-
 FLAGS = flags.FLAGS
-flags.DEFINE_list('methods', _BY_DEFAULT, f'Some of {", ".join(METHODS)}, with commas.')
+flags.DEFINE_list(
+    'methods',
+    [method.name for method in tf_n2uq.methods()],
+    f'Some of {", ".join(SUBJECTS)}, with commas.',
+)
 flags.DEFINE_list('bits', ['2', '3', '4'], 'Bit-widths, 2 to 8, with commas.')
 flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds of weights and order, with commas.')
 flags.DEFINE_string(
@@ -133,15 +137,15 @@ def runs_from_flags() -> list[Run]:
     """
     methods = [str(method) for method in distinct('methods', FLAGS.methods)]
     for method in methods:
-        if method not in METHODS:
-            raise ValueError(f'--methods: expected some of {", ".join(METHODS)}, got {method!r}.')
+        if method not in SUBJECTS:
+            raise ValueError(f'--methods: expected some of {", ".join(SUBJECTS)}, got {method!r}.')
     all_bits = sorted(numbers('bits', 2, 8))
     widest_first = tuple(reversed(all_bits))
     runs = []
     for seed in numbers('seeds', 0, 2**31 - 1):
         runs.append(Run(seed, FLOAT))
         runs += [
-            Run(seed, method, bits, widest_first if METHODS[method].adaptive else ())
+            Run(seed, method, bits, widest_first if SUBJECTS[method].adaptive else ())
             for bits in all_bits
             for method in methods
         ]
@@ -201,7 +205,7 @@ def report(out: Path) -> str:
     table = markdown(rows, TITLES)
     replace_text(str(out / 'results.csv'), csv_text(results))
     replace_text(str(out / 'table.md'), table)
-    plot_accuracy(rows, TITLES, out / 'accuracy_over_size.png')
+    plot_accuracy(rows, SUBJECTS, out / 'accuracy_over_size.png')
     return table
 
 

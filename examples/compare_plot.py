@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 from compare_results import FLOAT, Row
+from compare_subjects import Subject
 
 from tf_n2uq.training.files import replace_file
 
@@ -24,22 +25,27 @@ _COLORS = (
 )  # fmt: skip
 
 
-def plot_accuracy(rows: Sequence[Row], titles: Mapping[str, str], path: Path) -> None:
+def plot_accuracy(rows: Sequence[Row], subjects: Mapping[str, Subject], path: Path) -> None:
     """Draws a point for every method and bit-width, and the float network as a line.
 
+    An adaptive network has the colour of its method, dashed lines and hollow points.
+
     Args:
-        rows: what `rows_of` made.
-        titles: what to call the methods; their order gives the colours.
-        path: the PNG file, written under a temporary name first.
+        rows: The rows that `rows_of` made.
+        subjects: The subjects of the comparison by name. Their order gives the colours.
+        path: The PNG file, written under a temporary name first.
     """
     figure, axis = plt.subplots(figsize=(8.4, 4.8), layout='constrained')
     quantized = [row for row in rows if row.method != FLOAT]
-    methods = [name for name in titles if any(row.method == name for row in quantized)]
-    places = {name: place for place, name in enumerate(name for name in titles if name != FLOAT)}
-    colors = {name: _COLORS[places[name] % len(_COLORS)] for name in methods}
-    for name in methods:
-        _draw_method(axis, [row for row in quantized if row.method == name], colors[name])
-    handles = [Line2D([], [], color=colors[name], label=titles[name], lw=2) for name in methods]
+    alone = [name for name, subject in subjects.items() if not subject.adaptive]
+    handles = []
+    for name, subject in subjects.items():
+        own = [row for row in quantized if row.method == name]
+        if own:
+            color = _COLORS[alone.index(subject.alone) % len(_COLORS)]
+            _draw_method(axis, own, color, subject.adaptive)
+            dashes = '--' if subject.adaptive else '-'
+            handles.append(Line2D([], [], color=color, ls=dashes, lw=2, label=subject.title))
     for row in rows:
         if row.method == FLOAT:
             accuracy = 100 * row.mean('tflite_accuracy')
@@ -59,10 +65,10 @@ def plot_accuracy(rows: Sequence[Row], titles: Mapping[str, str], path: Path) ->
     plt.close(figure)
 
 
-def _draw_method(axis: plt.Axes, rows: Sequence[Row], color: str) -> None:
+def _draw_method(axis: plt.Axes, rows: Sequence[Row], color: str, adaptive: bool) -> None:
     sizes = [row.mean('file_bytes') / 1000 for row in rows]
     accuracies = [100 * row.mean('tflite_accuracy') for row in rows]
-    axis.plot(sizes, accuracies, color=color, lw=1, alpha=0.5)
+    axis.plot(sizes, accuracies, color=color, ls='--' if adaptive else '-', lw=1, alpha=0.5)
     for row, size, accuracy in zip(rows, sizes, accuracies, strict=True):
         deviation = row.deviation('tflite_accuracy')
         axis.errorbar(
@@ -72,7 +78,8 @@ def _draw_method(axis: plt.Axes, rows: Sequence[Row], color: str) -> None:
             color=color,
             marker=_MARKERS[row.bits or 8],
             markersize=7,
-            markeredgecolor='white',
+            markerfacecolor='white' if adaptive else color,
+            markeredgecolor=color if adaptive else 'white',
             elinewidth=1.2,
             capsize=3,
         )

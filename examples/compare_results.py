@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         seed: of start weights and order.
-        method: key of `METHODS`, or FLOAT.
+        method: key of `compare_subjects.SUBJECTS`, or FLOAT.
         bits: of kernels and inputs; None in float.
         together: all bit-widths of the adaptive network that it is one of; () for a network of its
             own.

@@ -7,7 +7,6 @@ import gc
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 from compare_results import FLOAT, METRICS, RESULT, Result, Run
+from compare_subjects import SUBJECTS
 
 import tf_n2uq
 from tf_n2uq.data import ImageData
@@ -27,44 +27,6 @@ _CALIBRATION_BATCHES = 32
 _LEARNED_BY_QUANTIZERS = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
 # Steps of a process that are not timed: TensorFlow traces and XLA compiles in them.
 _WARM_UP = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """A row of `METHODS`.
-
-    Attributes:
-        title: what tables call it.
-        scheme: from a bit-width to the scheme for `quantize_apply`; of an adaptive method from
-            all of them.
-        adaptive: whether one network runs at all bit-widths.
-    """
-
-    title: str
-    scheme: Callable[[Any], Any]
-    adaptive: bool = False
-
-
-METHODS = {
-    'n2uq': Method('N2UQ', tf_n2uq.N2UQScheme),
-    'lsq': Method('LSQ', tf_n2uq.LSQScheme),
-    'pact': Method('PACT', tf_n2uq.PACTScheme),
-    'dorefa': Method('DoReFa', tf_n2uq.DoReFaScheme),
-    'sat': Method('SAT', tf_n2uq.SATScheme),
-    'sat_centered': Method(
-        'SAT, centered', lambda bits: tf_n2uq.SATScheme(bits, levels='centered_symmetric')
-    ),
-    'adabits': Method('AdaBits', tf_n2uq.AdaBitsScheme, adaptive=True),
-    'adabits_centered': Method(
-        'AdaBits, centered',
-        lambda bits: tf_n2uq.AdaBitsScheme(bits, levels='centered_symmetric'),
-        adaptive=True,
-    ),
-    'adabits_n2uq': Method(
-        'AdaBits, N2UQ', lambda bits: tf_n2uq.AdaBitsScheme(bits, method='n2uq'), adaptive=True
-    ),
-}
-TITLES = {FLOAT: 'float', **{name: method.title for name, method in METHODS.items()}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +122,7 @@ class Trainer:
         load_best(float_model, Run(run.seed, FLOAT).folder(self.out))
         model = tfmot.quantization.keras.quantize_apply(
             tfmot.quantization.keras.quantize_annotate_model(float_model),
-            scheme=METHODS[run.method].scheme(run.together or run.bits),
+            scheme=SUBJECTS[run.method].scheme(run.together or run.bits),
         )
         # Of an adaptive network, another bit-width may have been measured before.
         if tf_n2uq.training.epochs_done(folder) < self.settings.epochs:

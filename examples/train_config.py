@@ -12,14 +12,18 @@ from typing import Any
 
 import yaml
 
+import tf_n2uq
+from tf_n2uq.ops.unit_levels import KERNEL_LEVELS
 from tf_n2uq.training.distribution import PRECISIONS
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 IMAGENET = 'imagenet'
 
-METHODS = ('n2uq', 'sat', 'lsq', 'pact', 'dorefa')
+# The keys that are arguments of the methods' schemes; null leaves an argument at its default.
+METHOD_OPTIONS = ('levels', 'rescale')
 _CHOICES: Mapping[str, Sequence[str]] = {
-    'method': METHODS,
+    'method': [method.name for method in tf_n2uq.methods()],
+    'levels': KERNEL_LEVELS,
     'rescale': ('stddev', 'constant'),
     'target': ('teacher', 'labels'),
     'optimizer': ('adam', 'sgd'),
@@ -56,10 +60,13 @@ class TrainConfig:
             lowest, make one adaptive network of all of them, see `tf_n2uq.AdaBitsScheme`.
         teacher: float network that it learns from; null where it learns labels.
         quantize_downsample: whether the convolutions of the shortcuts are quantized too.
-        method: `n2uq`, `sat`, `lsq`, `pact` or `dorefa`: whose quantizers. All but `n2uq` with one
-            bit-width have 8 bits in the layers and tensors that N2UQ's networks leave in float.
-        rescale: of the kernels of `sat`: `stddev` for a trained network, `constant` for training
-            from scratch; null: `stddev`.
+        method: The method that quantizes, a name that `tf_n2uq.methods()` lists. All but `n2uq`
+            with one bit-width have 8 bits in the layers and tensors that N2UQ's networks leave in
+            float.
+        levels: The levels of the kernels of `sat`: `modified`, `centered_symmetric` (better at 2
+            and 3 bits) or `original`; null: `modified`.
+        rescale: The rescaling of the kernels of `sat`: `stddev` for a trained network, `constant`
+            for training from scratch; null: `stddev`.
         target: `teacher`: the teacher's probabilities; `labels`: the labels, without a teacher.
         width: factor on the filters of both networks.
         teacher_epochs: 0: the teacher's weights are given. Above: without them it is trained on
@@ -105,6 +112,7 @@ class TrainConfig:
     teacher: str | None = None
     quantize_downsample: bool = True
     method: str = 'n2uq'
+    levels: str | None = None
     rescale: str | None = None
     target: str = 'teacher'
     width: float = 1.0
@@ -158,6 +166,12 @@ class TrainConfig:
     def is_adaptive(self) -> bool:
         """Whether the network runs at several bit-widths."""
         return isinstance(self.bits, tuple)
+
+    @property
+    def method_options(self) -> dict[str, Any]:
+        """The arguments that the method's scheme gets beside those of every scheme."""
+        given = {name: getattr(self, name) for name in METHOD_OPTIONS}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def bits_in_words(self) -> str:
@@ -333,16 +347,23 @@ def _check_bits(bits: int | tuple[int, ...]) -> None:
         )
 
 
+def _check_method_options(config: TrainConfig) -> None:
+    for name in METHOD_OPTIONS:
+        value = getattr(config, name)
+        if value is not None and name not in tf_n2uq.method(config.method).options:
+            able = [method.name for method in tf_n2uq.methods() if name in method.options]
+            raise ValueError(
+                f'{name}: expected null with the method {config.method!r}, which has no such '
+                f'option, got {value!r}. Leave it out, or give method: {" or ".join(able)}'
+            )
+
+
 def _check_choices(config: TrainConfig) -> None:
     for name, known in _CHOICES.items():
         value = getattr(config, name)
-        if value not in known and not (name == 'rescale' and value is None):
+        if value not in known and not (name in METHOD_OPTIONS and value is None):
             raise ValueError(f'{name}: expected one of {", ".join(known)}, got {value!r}.')
-    if config.rescale is not None and config.method != 'sat':
-        raise ValueError(
-            f'rescale: expected null with the method {config.method!r}, which does not rescale, '
-            f'got {config.rescale!r}. Leave it out, or give method: sat'
-        )
+    _check_method_options(config)
     if config.target == 'teacher' and config.teacher is None:
         raise ValueError(
             'teacher: expected the network whose probabilities are the target, got null. Name one, '

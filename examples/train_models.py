@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -17,13 +16,6 @@ from tf_n2uq.training import distribution
 _PYTORCH = ('.pth', '.pth.tar', '.pt')
 _KERAS = ('.keras', '.h5')
 _QUANTIZER = tf_n2uq.layers.Quantize
-_SCHEMES = {
-    'n2uq': tf_n2uq.N2UQScheme,
-    'sat': tf_n2uq.SATScheme,
-    'lsq': tf_n2uq.LSQScheme,
-    'pact': tf_n2uq.PACTScheme,
-    'dorefa': tf_n2uq.DoReFaScheme,
-}
 _ADVICE = "Give a file of that network, or the --config and --set of the file's network."
 
 
@@ -139,11 +131,13 @@ class Networks:
 
     def _scheme(self) -> tfmot.quantization.keras.QuantizeScheme:
         config = self._config
-        options: dict[str, Any] = {} if config.rescale is None else {'rescale': config.rescale}
         layers = {} if config.quantize_downsample else {r'.*_downsample': None}
         if isinstance(config.bits, tuple):
-            return tf_n2uq.AdaBitsScheme(config.bits, config.method, layers=layers, **options)
-        return _SCHEMES[config.method](config.bits, layers=layers, **options)
+            return tf_n2uq.AdaBitsScheme(
+                config.bits, config.method, layers=layers, **config.method_options
+            )
+        scheme = tf_n2uq.method(config.method).scheme
+        return scheme(config.bits, layers=layers, **config.method_options)
 
     def _build(self, name: str, bits: int | None) -> keras.Model:
         return tf_n2uq.models.build(

@@ -25,6 +25,9 @@ from tf_n2uq.schemes import (
     set_bits,
     summary,
 )
+from tf_n2uq.schemes.methods import Method, method, methods, register_method
+from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
+from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 __version__ = '0.1.0'
 
@@ -35,6 +38,9 @@ __all__ = [
     'DoReFaScheme',
     'LSQQuantizeConfig',
     'LSQScheme',
+    'LowBitScheme',
+    'Method',
+    'MethodQuantizeConfig',
     'N2UQPACTQuantizeConfig',
     'N2UQQuantizeConfig',
     'N2UQScheme',
@@ -51,10 +57,13 @@ __all__ = [
     'data',
     'extract',
     'layers',
+    'method',
+    'methods',
     'models',
     'ops',
     'quantizers',
     'recalibrate_batch_norm',
+    'register_method',
     'set_bits',
     'summary',
     'tflite',

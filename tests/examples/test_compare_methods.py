@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
+import tf_n2uq
 from tests.examples.scripts import EXAMPLES, imported
 
 QUICK = [
@@ -139,7 +140,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path, script, parse):
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        ('--methods=n2uq,foo', r"--methods: expected some of n2uq, lsq, pact, .*, got 'foo'"),
+        ('--methods=n2uq,foo', r"--methods: expected some of dorefa, lsq, .*, got 'foo'"),
         ('--methods=lsq,lsq', '--methods: .* got lsq more than once'),
         ('--methods=', '--methods: .* got nothing'),
         ('--bits=2,9', "--bits: expected integers of 2 to 8, got '9'"),
@@ -160,10 +161,26 @@ def test_bad_flags_are_named(tmp_path, script, parse, given, message):
     assert not (tmp_path / 'run' / 'settings.json').exists()
 
 
-def test_every_method_has_a_scheme_of_the_bits(script):
-    for method in script.METHODS.values():
-        scheme = method.scheme((3,) if method.adaptive else 3)
+def test_every_registered_method_is_compared_by_default(parse, script):
+    parse('--bits=2', '--seeds=0')
+    methods = [run.method for run in script.runs_from_flags()]
+    assert methods == ['float', *(method.name for method in tf_n2uq.methods())]
+
+
+def test_every_method_and_variant_is_there_alone_and_adaptively(script):
+    names = {method.name for method in tf_n2uq.methods()}
+    subjects = script.SUBJECTS
+    assert {name for name, one in subjects.items() if not one.adaptive} == {*names, 'sat_centered'}
+    adaptive = {'adabits', 'adabits_centered', *(f'adabits_{name}' for name in names - {'sat'})}
+    assert {name for name, one in subjects.items() if one.adaptive} == adaptive
+    assert subjects['adabits_centered'].alone == 'sat_centered'
+    assert subjects['adabits_n2uq'].title == 'AdaBits, N2UQ'
+    for subject in subjects.values():
+        scheme = subject.scheme((3,) if subject.adaptive else 3)
         assert (scheme.weight_bits, scheme.activation_bits) == (3, 3)
+    for name, levels in {'adabits': 'modified', 'adabits_centered': 'centered_symmetric'}.items():
+        (config,) = subjects[name].scheme((3,)).default_config().configs.values()
+        assert config.levels == levels
 
 
 def _result(script, seed, method, bits, accuracy, step_ms=10.0):
@@ -196,8 +213,8 @@ def test_the_table_has_means_and_sample_deviations(script):
         '| float | 1 | 95.00 ± - % | 94.00 ± - % | - | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
         '| 2-bit LSQ | 2 | 82.00 ± 2.83 % | 81.00 ± 2.83 % | - | 99.50% | 1,001 | 500 | 10.0 '
         '| 20.0 |',
-        '| 4-bit N2UQ | 1 | 90.00 ± - % | 89.00 ± - % | - | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
-        '| 4-bit LSQ | 1 | 90.00 ± - % | 89.00 ± - % | 0.00 ± - | 99.50% | 1,000 | 500 | 10.0 '
+        '| 4-bit LSQ | 1 | 90.00 ± - % | 89.00 ± - % | - | 99.50% | 1,000 | 500 | 10.0 | 20.0 |',
+        '| 4-bit N2UQ | 1 | 90.00 ± - % | 89.00 ± - % | 0.00 ± - | 99.50% | 1,000 | 500 | 10.0 '
         '| 20.0 |',
     ]
     assert '200 test images' in lines[-3]
@@ -215,7 +232,7 @@ def test_methods_are_compared_with_the_best_seed_by_seed(script):
     ]
     results.append(_result(script, 7, 'sat', 2, 0.5))
     behind = [line.split(' | ')[4] for line in _table(script, results)[2:6]]
-    assert behind == ['-', '2.00 ± 1.00', '-5.00 ± -', '-']
+    assert behind == ['2.00 ± 1.00', '-', '-5.00 ± -', '-']
 
 
 def _table(script, results):

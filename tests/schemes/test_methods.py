@@ -1,4 +1,4 @@
-"""What holds for every method beside N2UQ: which quantizers go where, and how they start."""
+"""Properties that every method has: which quantizers go where, and how they start."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers import (
     DoReFaInputQuantizer,
     DoReFaQuantizer,
+    EntropyPreservingQuantizer,
+    LearnableThresholdQuantizer,
     LSQInputQuantizer,
     LSQQuantizer,
     PACTQuantizer,
@@ -22,18 +24,16 @@ from tf_n2uq.quantizers import (
 
 quantize_apply = tfmot.quantization.keras.quantize_apply
 
-METHODS = {
-    'dorefa': (tf_n2uq.DoReFaScheme, DoReFaQuantizer(3), DoReFaInputQuantizer(3)),
-    'pact': (tf_n2uq.PACTScheme, DoReFaQuantizer(3), PACTQuantizer(3, 'paper')),
-    'lsq': (tf_n2uq.LSQScheme, LSQQuantizer(3, signed=True), LSQInputQuantizer(3)),
-    'sat': (
-        tf_n2uq.SATScheme,
-        DoReFaQuantizer(3, 'modified', 'stddev'),
-        PACTQuantizer(3, 'calibrated'),
-    ),
+SCHEMES = {method.name: method.scheme for method in tf_n2uq.methods()}
+each_method = pytest.mark.parametrize('method', SCHEMES)
+# The quantizers of kernels and inputs at 3 bits.
+QUANTIZERS = {
+    'dorefa': (DoReFaQuantizer(3), DoReFaInputQuantizer(3)),
+    'lsq': (LSQQuantizer(3, signed=True), LSQInputQuantizer(3)),
+    'n2uq': (EntropyPreservingQuantizer(3), LearnableThresholdQuantizer(3)),
+    'pact': (DoReFaQuantizer(3), PACTQuantizer(3, 'paper')),
+    'sat': (DoReFaQuantizer(3, 'modified', 'stddev'), PACTQuantizer(3, 'calibrated')),
 }
-each_method = pytest.mark.parametrize('method', METHODS)
-SCHEMES = {name: scheme for name, (scheme, _, _) in METHODS.items()}
 
 
 def quantized(name, method, bits=4, calibrated=True, **arguments):
@@ -60,10 +60,10 @@ def input_quantizers(model):
     ]
 
 
-@each_method
+@pytest.mark.parametrize('method', QUANTIZERS)
 def test_inner_layers_get_the_methods_quantizers_and_the_ends_eight_bits(method):
-    scheme, kernel, inputs = METHODS[method]
-    model = quantize_apply(annotate(float_network('residual')), scheme=scheme(3))
+    kernel, inputs = QUANTIZERS[method]
+    model = quantize_apply(annotate(float_network('residual')), scheme=SCHEMES[method](3))
     first, *inner, last = kernel_quantizers(model)
     assert first == last == SymmetricQuantizer(8)
     assert set(inner) == {kernel}

@@ -14,12 +14,8 @@ from tf_n2uq.quantizers import DoReFaQuantizer
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.verify import check_integer_only
 
-SCHEMES = {
-    'dorefa': tf_n2uq.DoReFaScheme,
-    'pact': tf_n2uq.PACTScheme,
-    'lsq': tf_n2uq.LSQScheme,
-    'sat': tf_n2uq.SATScheme,
-}
+# N2UQ's files are those of most other tests.
+SCHEMES = {method.name: method.scheme for method in tf_n2uq.methods() if method.name != 'n2uq'}
 # Keras adds up in floats: of a hundred numbers one may round to the other side.
 FEW = 0.02
 

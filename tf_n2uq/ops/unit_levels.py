@@ -45,6 +45,9 @@ UNIT_LEVELS: dict[str, UnitLevels] = {
     'centered_asymmetric': UnitLevels(_floored, lambda bits: 2**bits, 0.5, False),
 }
 
+KERNEL_LEVELS: tuple[str, ...] = tuple(name for name, each in UNIT_LEVELS.items() if each.signed)
+"""The names of the level schemes that kernels may have."""
+
 
 def unit_levels(levels: str) -> UnitLevels:
     """Returns the level scheme of a name.

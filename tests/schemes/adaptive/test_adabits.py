@@ -14,13 +14,7 @@ from tf_n2uq._compat.keras_models import nodes_in_order, tensors_read
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer, SymmetricQuantizer
 
-SCHEMES = {
-    'sat': tf_n2uq.SATScheme,
-    'n2uq': tf_n2uq.N2UQScheme,
-    'lsq': tf_n2uq.LSQScheme,
-    'pact': tf_n2uq.PACTScheme,
-    'dorefa': tf_n2uq.DoReFaScheme,
-}
+SCHEMES = {method.name: method.scheme for method in tf_n2uq.methods()}
 
 
 def adaptive(name='dense_only', bits=(8, 4, 2), calibrated=True, **arguments):
@@ -40,7 +34,7 @@ def by_name(model):
     return {variable.name: variable.numpy() for variable in model.weights}
 
 
-@pytest.mark.parametrize('method', ['sat', 'n2uq', 'lsq', 'dorefa'])
+@pytest.mark.parametrize('method', SCHEMES)
 def test_at_a_bit_width_it_is_what_the_methods_scheme_makes(method):
     """The pieces are those of the method; nothing is quantized in another way."""
     network = annotate(float_network('depthwise'))
@@ -247,7 +241,7 @@ def test_bit_widths_out_of_order_are_refused(bits, message):
 
 
 def test_an_unknown_method_is_told_the_known_ones():
-    with pytest.raises(ValueError, match="'sat', 'n2uq', 'lsq', 'pact', 'dorefa', got 'dsq'"):
+    with pytest.raises(ValueError, match="method: expected one of 'dorefa', .*, got 'dsq'"):
         tf_n2uq.AdaBitsScheme((8, 4), method='dsq')
 
 

@@ -62,6 +62,40 @@ def test_the_scheme_hands_its_levels_and_rescaling_to_the_kernels():
     assert default == DoReFaQuantizer(3, 'modified', 'stddev', -1)
 
 
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: tf_n2uq.SATScheme(2),
+        lambda: tf_n2uq.SATScheme(4, weight_bits=2),
+        lambda: tf_n2uq.SATScheme(4, layers={'inner': 2, 'other': 2}),
+        lambda: tf_n2uq.AdaBitsScheme((8, 4, 2), method='sat'),
+        lambda: tf_n2uq.AdaBitsScheme((8, 4), layers={'inner': 2}),
+        lambda: tf_n2uq.AdaBitsScheme((8, 2), layers={'inner': 2}),
+    ],
+)
+def test_modified_levels_of_two_bits_are_warned_of_once(make, caplog):
+    make().default_config()
+    (message,) = caplog.messages
+    assert "'modified' levels of 2 bits" in message
+    assert "levels='centered_symmetric'" in message
+
+
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: tf_n2uq.SATScheme(2, levels='centered_symmetric'),
+        lambda: tf_n2uq.SATScheme(3, activation_bits=2),
+        lambda: tf_n2uq.SATScheme(4, layers={'inner': None}),
+        lambda: tf_n2uq.AdaBitsScheme((8, 2), levels='centered_symmetric'),
+        lambda: tf_n2uq.AdaBitsScheme((8, 4)),
+        lambda: tf_n2uq.AdaBitsScheme((8, 2), method='lsq'),
+    ],
+)
+def test_other_levels_and_bits_are_not_warned_of(make, caplog):
+    make().default_config()
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize('kind', [tf_n2uq.SATScheme, tf_n2uq.SATQuantizeConfig])
 def test_unknown_levels_and_rescaling_are_errors_that_name_the_known_ones(kind):
     known = "'original', 'modified', 'centered_symmetric' for kernels"

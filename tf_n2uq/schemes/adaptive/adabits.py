@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_n2uq.quantizers import check_bit_widths
 from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
 from tf_n2uq.schemes.adaptive.adaptive_transform import AdaptiveLayoutTransform
-from tf_n2uq.schemes.methods.dorefa import DoReFaScheme
-from tf_n2uq.schemes.methods.lsq import LSQScheme
-from tf_n2uq.schemes.methods.n2uq import N2UQScheme
-from tf_n2uq.schemes.methods.pact import PACTScheme
-from tf_n2uq.schemes.methods.sat import SATScheme
+from tf_n2uq.schemes.methods.registry import Method
+from tf_n2uq.schemes.methods.registry import method as find_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
 
-_METHODS: dict[str, type[LowBitScheme]] = {
-    'sat': SATScheme,
-    'n2uq': N2UQScheme,
-    'lsq': LSQScheme,
-    'pact': PACTScheme,
-    'dorefa': DoReFaScheme,
-}
 _INT8 = 8
 
 
@@ -31,21 +20,20 @@ class AdaBitsScheme(LowBitScheme):
     """The scheme for `quantize_apply(model, scheme=AdaBitsScheme(bits=(8, 6, 5, 4)))`.
 
     One model with one set of float kernels runs at each of several bit-widths: `set_bits` switches
-    it, `training.AdaptiveTraining` trains all of them together, `tflite.convert(model, bits=4)`
-    writes the file of one. Each bit-width has batch normalization statistics (see
-    `layers.SwitchableBatchNormalization`), clipping values or thresholds, and 8-bit ranges of its
-    own. A network starts from the float one it is made of, whose normalization every bit-width
-    gets a copy of.
+    it, `training.AdaptiveTraining` trains all bit-widths together, and `tflite.convert(model,
+    bits=4)` writes the file of one. Each bit-width has its own batch normalization statistics (see
+    `layers.SwitchableBatchNormalization`), its own variables of quantizers, and its own 8-bit
+    ranges. The model starts from a float network, and every bit-width gets a copy of that
+    network's normalizations.
 
-    With `method='n2uq'`, each bit-width learns thresholds of its own on shared kernels.
-
-    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
-    2020).
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020,
+    section 3.
 
     Attributes:
-        bit_widths: of the network, from the highest to the lowest.
-        weight_only: whether inputs have 8 bits at each of them.
-        shared_affine: whether they have scale and offset of normalizations in common.
+        bit_widths: The bit-widths of the network, from the highest to the lowest.
+        method: The name of the method that quantizes kernels and inputs.
+        weight_only: Whether inputs have 8 bits at each bit-width.
+        shared_affine: Whether all bit-widths share the scale and offset of normalizations.
     """
 
     def __init__(
@@ -62,41 +50,43 @@ class AdaBitsScheme(LowBitScheme):
         """Creates the scheme.
 
         Args:
-            bits: bit-widths of kernels and inputs of quantized layers, 2..8 each, from the highest
-                to the lowest. At 8, a layer is plain int8, whatever the method.
-            method: how kernels and inputs are quantized: 'sat', as AdaBits does, 'n2uq', 'lsq',
-                'pact' or 'dorefa'.
-            boundary_bits: of the first convolution and the last dense layer, at each bit-width: 8,
-                or None for float.
-            tensor_bits: of every other tensor, likewise.
+            bits: The bit-widths of kernels and inputs of quantized layers, 2..8 each, from the
+                highest to the lowest. At 8 a layer is plain int8, whatever the method.
+            method: The method that quantizes kernels and inputs: 'sat', as in the paper, or another
+                name that `tf_n2uq.methods()` lists.
+            boundary_bits: The bit-width of the first convolution and the last dense layer, the same
+                at all bit-widths: 8, or None for float.
+            tensor_bits: The bit-width of every other tensor, likewise.
             layers: `{regular expression: bits}` for layers that do not switch, see `LowBitScheme`;
-                None leaves them in float.
-            weight_only: whether only kernels switch; inputs then have the 8 bits of all tensors,
+                None leaves such a layer in float.
+            weight_only: Whether only kernels switch. Inputs then have the 8 bits of all tensors,
                 or are float with `tensor_bits=None`.
-            shared_affine: whether batch normalizations have one scale and one offset for all
-                bit-widths; statistics are never shared.
-            **method_options: what else the method's scheme takes: `levels`, `rescale` of 'sat'.
+            shared_affine: Whether batch normalizations have one scale and one offset for all
+                bit-widths. Statistics are never shared.
+            **method_options: Further arguments of the method's scheme, for example `levels` and
+                `rescale` of 'sat'.
 
         Raises:
-            TypeError: if a bit-width is not an integer, or the method has no such option.
-            ValueError: if a bit-width is out of its range, they do not descend, an expression is
-                not valid, or there is no such method.
+            TypeError: A bit-width is not an integer, or the method has no such option.
+            ValueError: A bit-width is out of its range, the bit-widths do not descend, an
+                expression is not valid, or there is no such method.
         """
         self.bit_widths = check_bit_widths(bits)
         super().__init__(self.bit_widths[0], boundary_bits, tensor_bits, layers)
-        if method not in _METHODS:
-            known = ', '.join(map(repr, _METHODS))
-            raise ValueError(f'method: expected one of {known}, got {method!r}.')
+        found = find_method(method)
+        _check_options(found, method_options)
         self.method = method
         self.weight_only = weight_only
         self.shared_affine = shared_affine
-        _check_options(method, method_options)
-        self._single = _METHODS[method](self.bit_widths[0], **method_options)
+        # The method looks at the fewest bits, of which it may have something to say.
+        self._single = found.scheme(self.bit_widths[-1], layers=layers, **method_options)
 
     def make_config(self, weight_bits: int, activation_bits: int) -> KernelQuantizeConfig:
+        """Returns the method's config for a layer of these bit-widths."""
         return self._single.make_config(weight_bits, activation_bits)
 
     def default_config(self) -> AdaptiveQuantizeConfig:
+        """Returns the config of a layer that switches."""
         return AdaptiveQuantizeConfig(
             {
                 bits: self._single.make_config(bits, _INT8 if self.weight_only else bits)
@@ -108,12 +98,11 @@ class AdaBitsScheme(LowBitScheme):
         return AdaptiveLayoutTransform(self, self.bit_widths, self.shared_affine)
 
 
-def _check_options(method: str, options: Mapping[str, Any]) -> None:
-    general = inspect.signature(LowBitScheme).parameters
-    own = [name for name in inspect.signature(_METHODS[method]).parameters if name not in general]
-    unknown = sorted(set(options) - set(own))
+def _check_options(method: Method, options: Mapping[str, Any]) -> None:
+    unknown = sorted(set(options) - set(method.options))
     if unknown:
-        expected = ', '.join(own) or 'no options'
+        expected = ', '.join(method.options) or 'no options'
         raise TypeError(
-            f'method_options: expected {expected} with method={method!r}, got {", ".join(unknown)}.'
+            f'method_options: expected {expected} with method={method.name!r}, got '
+            f'{", ".join(unknown)}; leave them out, or choose another method.'
         )

@@ -1,4 +1,4 @@
-"""DoReFa-Net: kernels normalized by tanh, inputs clipped to a fixed value."""
+"""The method DoReFa-Net: kernels normalized by tanh, inputs clipped to a fixed value."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from tf_n2uq.quantizers import DoReFaInputQuantizer, DoReFaQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
+from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
@@ -14,11 +15,13 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class DoReFaQuantizeConfig(MethodQuantizeConfig):
-    """Quantizes one layer as DoReFa-Net does.
+    """Quantizes one layer as DoReFa-Net does, from 2 to 7 bits; at 8 the layer is plain int8.
 
-    Source: "DoReFa-Net" (2016), sections 2.3 and 2.4.
+    Kernels go through `quantizers.DoReFaQuantizer`, inputs through
+    `quantizers.DoReFaInputQuantizer`.
 
-    From 2 to 7 bits; at 8 the layer is plain int8.
+    Source: Zhou et al., "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
+    Bitwidth Gradients", 2016, sections 2.3 and 2.4.
     """
 
     def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
@@ -28,21 +31,23 @@ class DoReFaQuantizeConfig(MethodQuantizeConfig):
         return DoReFaInputQuantizer(self.activation_bits)
 
 
+@register_method('dorefa', 'DoReFa')
 class DoReFaScheme(LowBitScheme):
     """The scheme for `tfmot.quantization.keras.quantize_apply(model, scheme=DoReFaScheme(2))`.
 
-    Inputs are clipped to 0..1 as in the paper, whose networks keep their activations there. For
-    networks that do not, `calibrate` sets each clipping value to what fits the data; training
-    leaves it there. Negative inputs become 0: a layer whose input is signed (behind a linear layer
-    or a sum) loses that half, which `N2UQScheme` and `LSQScheme` keep.
+    Inputs are clipped to 0..1 as in the paper, whose networks keep their activations in that range.
+    For other networks, `calibrate` sets each clipping value to the one that fits the data, and
+    training leaves it there. Negative inputs become 0. A layer whose input is signed (behind a
+    linear layer or a sum) loses the negative half, which `N2UQScheme`, `LSQScheme` and
+    `LSQPlusScheme` keep.
 
-    The quantized kernels fill −1..1, however small the float ones are. What a batch normalization
-    behind a layer knows of its output is changed accordingly when the scheme is applied; a layer
-    without one gives larger numbers than in float, and a network of many such layers is better
-    off with `SATScheme`, which rescales.
+    The quantized kernels fill −1..1, however small the float kernels are. The scheme scales the
+    moving mean and variance of a batch normalization behind the layer accordingly. A layer without
+    one gives larger numbers than in float, and `SATScheme`, which rescales, serves a network of
+    many such layers better.
 
-    Source: "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth
-    Gradients" (2016). Gradients stay in float here.
+    Source: Zhou et al., "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
+    Bitwidth Gradients", 2016. Gradients stay in float here.
     """
 
     def make_config(self, weight_bits: int, activation_bits: int) -> DoReFaQuantizeConfig:

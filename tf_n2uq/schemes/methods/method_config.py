@@ -1,4 +1,4 @@
-"""What the configs of methods with a bit-width for kernels and one for inputs have in common."""
+"""The base class of the configs of methods."""
 
 from __future__ import annotations
 
@@ -17,8 +17,23 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
     """Quantizes one layer by a method from 2 to 7 bits, and as plain int8 at 8.
 
-    At 8 bits, an int8 tensor has no more values than levels: there the input is its 8-bit range
-    and the kernel is symmetric int8 per output channel, whatever the method.
+    At 8 bits an int8 tensor has no more values than there are levels. The input then is the int8
+    tensor itself, and the kernel is symmetric int8 per output channel, whatever the method.
+
+    A method derives its config from this class and says which quantizers it has:
+
+        @keras.saving.register_keras_serializable(package='mine')
+        class MyQuantizeConfig(tf_n2uq.MethodQuantizeConfig):
+            def method_kernel_quantizer(self, channel_axis):
+                return MyKernelQuantizer(self.weight_bits, channel_axis)
+
+            def method_input_quantizer(self):
+                return MyInputQuantizer(self.activation_bits)
+
+    Attributes:
+        bits: The bit-width of kernel and input, unless one of the others says something else.
+        weight_bits: The bit-width of the kernel.
+        activation_bits: The bit-width of the input.
     """
 
     def __init__(
@@ -30,13 +45,13 @@ class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
         """Creates the config.
 
         Args:
-            bits: bit-width of kernel and input, 2..8.
-            weight_bits: bit-width of the kernel, `bits` if None.
-            activation_bits: bit-width of the input, `bits` if None.
+            bits: The bit-width of kernel and input, 2..8.
+            weight_bits: The bit-width of the kernel, `bits` if None.
+            activation_bits: The bit-width of the input, `bits` if None.
 
         Raises:
-            TypeError: if a bit-width is not an integer.
-            ValueError: if a bit-width is outside 2..8.
+            TypeError: A bit-width is not an integer.
+            ValueError: A bit-width is not in 2..8.
         """
         self.bits = check_bits(bits)
         self.weight_bits = check_bits(bits if weight_bits is None else weight_bits, 'weight_bits')
@@ -46,11 +61,22 @@ class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
 
     @abc.abstractmethod
     def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
-        """Returns the method's quantizer for a kernel with these output channel axes."""
+        """Returns the method's quantizer for a kernel.
+
+        Args:
+            channel_axis: The axis of the kernel's output channels, or both for a depthwise kernel.
+
+        Returns:
+            A new `tf_n2uq.quantizers.KernelQuantizer`.
+        """
 
     @abc.abstractmethod
     def method_input_quantizer(self) -> _Quantizer:
-        """Returns the method's quantizer for the layer's input."""
+        """Returns the method's quantizer for the layer's input.
+
+        Returns:
+            A new `tf_n2uq.quantizers.ActivationQuantizer`.
+        """
 
     def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
         if self.weight_bits == 8:

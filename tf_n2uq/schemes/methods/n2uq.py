@@ -1,4 +1,4 @@
-"""N2UQ: learnable input thresholds, uniform output levels, entropy-preserving kernels."""
+"""The method N2UQ: learned input thresholds, uniform output levels, entropy-preserving kernels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from tf_n2uq.quantizers import EntropyPreservingQuantizer, LearnableThresholdQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
+from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
@@ -14,13 +15,13 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class N2UQQuantizeConfig(MethodQuantizeConfig):
-    """Quantizes one layer as N2UQ does.
+    """Quantizes one layer as N2UQ does, from 2 to 7 bits; at 8 the layer is plain int8.
 
-    Source: "Nonuniform-to-Uniform Quantization" (CVPR 2022), sections 3.1 and 3.2.
+    Kernels go through `quantizers.EntropyPreservingQuantizer`, inputs through
+    `quantizers.LearnableThresholdQuantizer`.
 
-    From 2 to 7 bits, the kernel is entropy-preserving and the input goes through learnable
-    thresholds. At 8 bits, an int8 tensor has no more values than levels: there the input is its
-    8-bit range and the kernel is symmetric int8 per output channel.
+    Source: Liu et al., "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization via
+    Generalized Straight-Through Estimation", CVPR 2022, sections 3.2 and 3.3.
     """
 
     def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
@@ -30,13 +31,15 @@ class N2UQQuantizeConfig(MethodQuantizeConfig):
         return LearnableThresholdQuantizer(self.activation_bits)
 
 
+@register_method('n2uq', 'N2UQ')
 class N2UQScheme(LowBitScheme):
     """The scheme for `tfmot.quantization.keras.quantize_apply(model, scheme=N2UQScheme(2))`.
 
-    Every annotated convolution and dense layer gets a quantized kernel and, in front of it, a
-    quantizer with learnable thresholds of its own.
+    Every annotated convolution and dense layer gets a quantized kernel. In front of the layer
+    stands a quantizer whose thresholds are learned, for that layer alone.
 
-    Source: "Nonuniform-to-Uniform Quantization" (CVPR 2022).
+    Source: Liu et al., "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization via
+    Generalized Straight-Through Estimation", CVPR 2022.
     """
 
     def make_config(self, weight_bits: int, activation_bits: int) -> N2UQQuantizeConfig:

@@ -1,4 +1,4 @@
-"""N2UQ's kernels with a clipped input, for one layer of its published MobileNetV2."""
+"""N2UQ's kernels with a clipped input, for one layer of the published MobileNetV2."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 class N2UQPACTQuantizeConfig(KernelQuantizeConfig):
     """Quantizes one layer with an entropy-preserving kernel and, in front of it, PACT.
 
-    Source: the published code of "Nonuniform-to-Uniform Quantization" (CVPR 2022), which clips
-    the input of MobileNetV2's last 1×1 convolution to a learned value. Its levels are uniform.
+    The input is clipped to a learned value, and its levels are uniform.
+
+    Source: the published code of Liu et al., "Nonuniform-to-Uniform Quantization", CVPR 2022, which
+    quantizes the input of MobileNetV2's last 1×1 convolution in this way.
     """
 
     def __init__(self, bits: int = 4) -> None:
         """Creates the config.
 
         Args:
-            bits: bit-width of kernel and input, 2..7.
+            bits: The bit-width of kernel and input, 2..7.
 
         Raises:
-            TypeError: if `bits` is not an integer.
-            ValueError: if `bits` is outside 2..7.
+            TypeError: `bits` is not an integer.
+            ValueError: `bits` is not in 2..7.
         """
         if check_bits(bits) == 8:
             raise ValueError(

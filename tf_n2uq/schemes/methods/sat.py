@@ -1,4 +1,4 @@
-"""SAT: rescaled kernels, and inputs clipped to a learned value with a calibrated gradient."""
+"""The method SAT: rescaled kernels, and inputs clipped to a value with a calibrated gradient."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
+from absl import logging
 
 from tf_n2uq.ops import check_rescale
-from tf_n2uq.ops.unit_levels import UNIT_LEVELS
+from tf_n2uq.ops.unit_levels import KERNEL_LEVELS
 from tf_n2uq.quantizers import DoReFaQuantizer, PACTQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
+from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
-_KERNEL_LEVELS = tuple(name for name, each in UNIT_LEVELS.items() if each.signed)
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class SATQuantizeConfig(MethodQuantizeConfig):
-    """Quantizes one layer as SAT and AdaBits do.
+    """Quantizes one layer as SAT and AdaBits do, from 2 to 7 bits; at 8 the layer is plain int8.
 
-    Source: "Towards Efficient Training for Neural Network Quantization" (2019) and "AdaBits" (CVPR
-    2020).
+    Kernels go through `quantizers.DoReFaQuantizer` with rescaling, inputs through
+    `quantizers.PACTQuantizer` with the calibrated gradient.
 
-    From 2 to 7 bits; at 8 the layer is plain int8.
+    Source: Jin et al., "Towards Efficient Training for Neural Network Quantization", 2019, and Jin
+    et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020.
     """
 
     def __init__(
@@ -39,15 +41,15 @@ class SATQuantizeConfig(MethodQuantizeConfig):
         """Creates the config.
 
         Args:
-            bits: bit-width of kernel and input, 2..8.
-            weight_bits: bit-width of the kernel, `bits` if None.
-            activation_bits: bit-width of the input, `bits` if None.
-            levels: of kernels, see `SATScheme`.
-            rescale: of kernels, see `SATScheme`.
+            bits: The bit-width of kernel and input, 2..8.
+            weight_bits: The bit-width of the kernel, `bits` if None.
+            activation_bits: The bit-width of the input, `bits` if None.
+            levels: The levels of the kernel, see `SATScheme`.
+            rescale: The rescaling of the kernel, see `SATScheme`.
 
         Raises:
-            TypeError: if a bit-width is not an integer.
-            ValueError: if a bit-width is outside 2..8, or there are no such levels or rescaling.
+            TypeError: A bit-width is not an integer.
+            ValueError: A bit-width is not in 2..8, or there are no such levels or rescaling.
         """
         super().__init__(bits, weight_bits, activation_bits)
         self.levels, self.rescale = _checked(levels, rescale)
@@ -62,20 +64,22 @@ class SATQuantizeConfig(MethodQuantizeConfig):
         return {**super().get_config(), 'levels': self.levels, 'rescale': self.rescale}
 
 
+@register_method('sat', 'SAT', variants={'centered': {'levels': 'centered_symmetric'}})
 class SATScheme(LowBitScheme):
     """The scheme for `tfmot.quantization.keras.quantize_apply(model, scheme=SATScheme(2))`.
 
-    Kernels are DoReFa-Net's, on other levels and rescaled; the clipping values of the inputs are
-    learned with a gradient that knows the quantization error. Negative inputs become 0: a layer
-    whose input is signed (behind a linear layer or a sum) loses that half, which `N2UQScheme` and
-    `LSQScheme` keep.
+    Kernels are DoReFa-Net's, on other levels and rescaled. The clipping values of the inputs are
+    learned with a gradient that contains the quantization error. Negative inputs become 0. A layer
+    whose input is signed (behind a linear layer or a sum) loses the negative half, which
+    `N2UQScheme`, `LSQScheme` and `LSQPlusScheme` keep.
 
-    Source: "Towards Efficient Training for Neural Network Quantization" (2019); the levels:
-    "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR 2020).
+    Source: Jin et al., "Towards Efficient Training for Neural Network Quantization", 2019. The
+    levels are those of Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths",
+    CVPR 2020.
 
     Attributes:
-        levels: of kernels.
-        rescale: of kernels.
+        levels: The levels of kernels.
+        rescale: The rescaling of kernels.
     """
 
     def __init__(
@@ -92,27 +96,33 @@ class SATScheme(LowBitScheme):
         """Creates the scheme.
 
         Args:
-            bits: as for every scheme, see `LowBitScheme`.
-            boundary_bits: likewise.
-            tensor_bits: likewise.
-            layers: likewise.
-            weight_bits: likewise.
-            activation_bits: likewise.
-            levels: of kernels: 'original', as DoReFa-Net's; 'modified', which fewer bits are the
-                upper bits of, and whose mean is below zero, by a quarter at 2 bits;
-                'centered_symmetric', which are as well and whose mean is zero: take these at 2 and
-                3 bits.
-            rescale: of kernels: 'stddev', to the standard deviation that the float kernel has,
-                which is what a trained network needs; 'constant', to one that does not depend on
-                it, for training from scratch; None for kernels that fill −1..1.
+            bits: As for every scheme, see `LowBitScheme`.
+            boundary_bits: As for every scheme.
+            tensor_bits: As for every scheme.
+            layers: As for every scheme.
+            weight_bits: As for every scheme.
+            activation_bits: As for every scheme.
+            levels: The levels of kernels. 'original' are DoReFa-Net's. With 'modified' ones, the
+                levels of few bits are the upper bits of those of more; their mean is below zero, by
+                a quarter at 2 bits. 'centered_symmetric' ones are upper bits as well, and their
+                mean is zero; they are better at 2 and 3 bits.
+            rescale: The rescaling of kernels. 'stddev' gives a kernel the standard deviation that
+                the float kernel has, which a trained network needs. 'constant' gives it one that
+                does not depend on the float kernel, for training from scratch. With None, kernels
+                fill −1..1.
 
         Raises:
-            TypeError: if a bit-width is not an integer.
-            ValueError: if a bit-width is out of its range, an expression is not valid, or there
-                are no such levels or rescaling.
+            TypeError: A bit-width is not an integer.
+            ValueError: A bit-width is out of its range, an expression is not valid, or there are no
+                such levels or rescaling.
         """
         super().__init__(bits, boundary_bits, tensor_bits, layers, weight_bits, activation_bits)
         self.levels, self.rescale = _checked(levels, rescale)
+        if self.levels == 'modified' and 2 in (self.weight_bits, *self.layers.values()):
+            logging.warning(
+                "levels: 'modified' levels of 2 bits lie at -1, -1/2, 0 and 1/2, which costs SAT "
+                "several points of accuracy; give levels='centered_symmetric', which have no bias."
+            )
 
     def make_config(self, weight_bits: int, activation_bits: int) -> SATQuantizeConfig:
         return SATQuantizeConfig(
@@ -121,9 +131,9 @@ class SATScheme(LowBitScheme):
 
 
 def _checked(levels: str, rescale: str | None) -> tuple[str, str | None]:
-    if levels not in _KERNEL_LEVELS:
+    if levels not in KERNEL_LEVELS:
         raise ValueError(
-            f'levels: expected one of {", ".join(map(repr, _KERNEL_LEVELS))} for kernels, got '
-            f'{levels!r}.'
+            f'levels: expected one of {", ".join(map(repr, KERNEL_LEVELS))} for kernels, got '
+            f'{levels!r}; choose one of these.'
         )
     return levels, check_rescale(rescale)

@@ -1,4 +1,4 @@
-"""What every quantization scheme of this project has in common."""
+"""The base class of the quantization schemes of all methods."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ _keras = tfmot.quantization.keras
 class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
     """A TFMOT `QuantizeScheme`: bit-widths per layer, and one graph rewrite for all methods.
 
+    A method derives its scheme from this class, says which config a layer gets, and enters the
+    scheme in the registry:
+
+        @tf_n2uq.register_method('mine', 'Mine')
+        class MyScheme(tf_n2uq.LowBitScheme):
+            def make_config(self, weight_bits, activation_bits):
+                return MyQuantizeConfig(activation_bits, weight_bits, activation_bits)
+
     Attributes:
-        weight_bits: bit-width of the kernels of quantized layers.
-        activation_bits: bit-width of the inputs of quantized layers.
-        boundary_bits: 8, or None for float: the layers next to the model's inputs and outputs.
-        tensor_bits: 8, or None for float: every other tensor.
-        layers: bit-width (or None for float) per regular expression of layer names.
+        weight_bits: The bit-width of the kernels of quantized layers.
+        activation_bits: The bit-width of the inputs of quantized layers.
+        boundary_bits: The bit-width of the layers next to the model's inputs and outputs: 8, or
+            None for float.
+        tensor_bits: The bit-width of every other tensor: 8, or None for float.
+        layers: The bit-width of single layers, or None for float, by the regular expression that
+            matches their names.
     """
 
     def __init__(
@@ -40,20 +50,21 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
         """Creates the scheme.
 
         Args:
-            bits: bit-width of kernels and inputs of quantized layers, 2..8.
-            boundary_bits: bit-width of the first convolution and the last dense layer: those
-                with no other kernel between them and the model's input or output. 8, or None to
-                leave them in float as N2UQ was published.
-            tensor_bits: bit-width of every other tensor (sums, inputs of the quantizers, pooled
-                values, logits): 8 with ranges that follow the data, or None for float.
-            layers: `{regular expression: bits}` for single layers; the expression must match the
-                whole layer name, the first that matches wins, None leaves the layer in float.
-            weight_bits: bit-width of kernels, `bits` if None.
-            activation_bits: bit-width of inputs, `bits` if None.
+            bits: The bit-width of kernels and inputs of quantized layers, 2..8.
+            boundary_bits: The bit-width of the first convolution and the last dense layer, which
+                are those with no other kernel between them and the model's input or output. It is
+                8, or None to leave them in float as N2UQ was published.
+            tensor_bits: The bit-width of every other tensor (sums, inputs of the quantizers, pooled
+                values, logits). It is 8, with ranges that follow the data, or None for float.
+            layers: `{regular expression: bits}` for single layers. An expression must match the
+                whole name of a layer with a kernel, the first that matches wins, and None leaves
+                a layer in float, with or without a kernel.
+            weight_bits: The bit-width of kernels, `bits` if None.
+            activation_bits: The bit-width of inputs, `bits` if None.
 
         Raises:
-            TypeError: if a bit-width is not an integer.
-            ValueError: if a bit-width is out of its range or an expression is not valid.
+            TypeError: A bit-width is not an integer.
+            ValueError: A bit-width is out of its range, or an expression is not valid.
         """
         check_bits(bits)
         self.weight_bits = check_bits(bits if weight_bits is None else weight_bits, 'weight_bits')
@@ -66,10 +77,15 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
 
     @abc.abstractmethod
     def make_config(self, weight_bits: int, activation_bits: int) -> KernelQuantizeConfig:
-        """Returns the method's config for a layer of these bit-widths."""
+        """Returns the method's config for a layer.
+
+        Args:
+            weight_bits: The bit-width of the layer's kernel, 2..8.
+            activation_bits: The bit-width of the layer's input, 2..8.
+        """
 
     def default_config(self) -> KernelQuantizeConfig:
-        """Returns the config of a layer that nothing else was said about."""
+        """Returns the config of a layer that neither `layers=` nor a boundary decides about."""
         return self.make_config(self.weight_bits, self.activation_bits)
 
     def get_layout_transformer(self) -> LowBitLayoutTransform:
@@ -80,16 +96,22 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
 
 
 class LowBitRegistry(_keras.QuantizeRegistry):
-    """Hands out the scheme's config per layer."""
+    """The TFMOT registry of a scheme, which knows the config of each layer."""
 
     def __init__(self, scheme: LowBitScheme) -> None:
         self._scheme = scheme
 
     def supports(self, layer: keras.layers.Layer) -> bool:
-        """Tells `quantize_apply` whether it should wrap `layer` itself: never.
+        """Tells `quantize_apply` whether to wrap a layer itself, which it never has to.
 
-        The layout transform has placed every wrapper already; a layer that is still bare then
-        was not annotated, or is to stay in float.
+        The layout transform has placed every wrapper already. A layer that is still bare was not
+        annotated, or is to stay in float.
+
+        Args:
+            layer: Any layer.
+
+        Returns:
+            False.
         """
         del layer
         return False
@@ -97,20 +119,25 @@ class LowBitRegistry(_keras.QuantizeRegistry):
     def get_quantize_config(self, layer: keras.layers.Layer) -> KernelQuantizeConfig:
         """Returns the config that the scheme gives an inner layer like this one.
 
+        Args:
+            layer: A convolution or dense layer.
+
         Raises:
-            ValueError: if the layer has no kernel that the scheme quantizes.
+            ValueError: The layer has no kernel that the scheme quantizes.
         """
         if kind_of(layer) is not Kind.KERNEL:
             raise ValueError(
                 f'layer: expected a convolution or dense layer, got {type(layer).__name__} '
-                f'{layer.name!r}, which has no kernel to quantize.'
+                f'{layer.name!r}, which has no kernel to quantize; give a layer with a kernel.'
             )
         return self._scheme.default_config()
 
 
 def _eight_or_none(name: str, value: int | None) -> int | None:
     if value is not None and (isinstance(value, bool) or value != 8):
-        raise ValueError(f'{name}: expected 8, or None for float, got {value!r}.')
+        raise ValueError(
+            f'{name}: expected 8, or None for float, got {value!r}; give one of the two.'
+        )
     return value
 
 
@@ -118,14 +145,15 @@ def _checked_layers(layers: Mapping[str, int | None]) -> dict[str, int | None]:
     if not isinstance(layers, Mapping):
         raise TypeError(
             'layers: expected a dict {regular expression: bits or None} such as '
-            f"{{'block1_.*': 4}}, got {layers!r}."
+            f"{{'block1_.*': 4}}, got {layers!r}; give a dict."
         )
     for pattern, bits in layers.items():
         try:
             re.compile(pattern)
         except (re.error, TypeError) as error:
             raise ValueError(
-                f'layers: expected regular expressions as keys, got {pattern!r} ({error}).'
+                f'layers: expected regular expressions as keys, got {pattern!r} ({error}); give '
+                'one that re.compile takes.'
             ) from error
         if bits is not None:
             check_bits(bits, f'layers[{pattern!r}]')
