@@ -72,14 +72,16 @@ def test_record_of_a_model_that_is_gone_does_not_hold_back_a_new_one(dense_model
 
 def test_metric_that_is_not_there_is_named_with_those_that_are(dense_model, tmp_path):
     callback = BestCheckpoint(tmp_path / 'best.keras')
-    with pytest.raises(ValueError, match=r"`monitor` is 'val_accuracy'.*\['loss'\]"):
+    with pytest.raises(
+        ValueError, match=r"monitor: expected one of the metrics \['loss'\], got 'val_accuracy'"
+    ):
         epochs_end(callback, dense_model(1), [0.5], monitor='loss')
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '{"monitor": "val_accuracy"}'])
 def test_broken_record_is_an_error(tmp_path, text):
     (tmp_path / 'best.json').write_text(text)
-    with pytest.raises(ValueError, match='does not hold the record'):
+    with pytest.raises(ValueError, match='path: expected the record of a best checkpoint'):
         BestCheckpoint(tmp_path / 'best.keras')
 
 
@@ -91,9 +93,18 @@ def test_record_of_another_metric_is_an_error(dense_model, tmp_path):
 
 
 def test_bad_arguments_are_named(tmp_path):
-    with pytest.raises(ValueError, match='`path` must end in'):
+    with pytest.raises(ValueError, match='path: expected a file that ends in'):
         BestCheckpoint(tmp_path / 'best')
-    with pytest.raises(ValueError, match='`path` must lie in a folder that exists'):
+    with pytest.raises(ValueError, match='path: expected a file in a folder that exists'):
         BestCheckpoint(tmp_path / 'none' / 'best.keras')
-    with pytest.raises(ValueError, match='`mode`'):
+    with pytest.raises(ValueError, match="mode: expected 'max', 'min' or None, got 'most'"):
         BestCheckpoint(tmp_path / 'best.keras', mode='most')
+
+
+def test_metric_whose_name_does_not_tell_needs_a_mode(dense_model, tmp_path):
+    path = tmp_path / 'best.keras'
+    with pytest.raises(ValueError, match="mode: expected 'max' or 'min' for the metric 'val_gap'"):
+        BestCheckpoint(path, monitor='val_gap')
+    callback = BestCheckpoint(path, monitor='val_gap', mode='min')
+    epochs_end(callback, dense_model(1), [0.75, 0.25, 0.5], monitor='val_gap')
+    assert saved_value(path) == 0.25

@@ -91,6 +91,25 @@ def test_from_logits_overrules_the_last_layer(dense_model, blobs):
     assert np.ravel(loss)[0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    'metrics', ['accuracy', ['accuracy'], keras.metrics.SparseCategoricalAccuracy('accuracy')]
+)
+def test_metrics_are_one_or_several(dense_model, blobs, metrics):
+    points, labels = blobs
+    student = dense_model(1)
+    trainer = Distillation(student, dense_model(2))
+    trainer.compile(metrics=metrics)
+    result = trainer.evaluate(points, labels, verbose=0, return_dict=True)
+    expected = np.mean(student(points).numpy().argmax(-1) == labels)
+    assert result['accuracy'] == pytest.approx(expected)
+
+
+def test_there_may_be_no_metrics(dense_model, blobs):
+    trainer = Distillation(dense_model(1), dense_model(2))
+    trainer.compile(metrics=None)
+    assert list(trainer.evaluate(*blobs, verbose=0, return_dict=True)) == ['loss']
+
+
 def test_sample_weights_weight_the_examples(dense_model, blobs):
     points, labels = blobs
     weights = np.linspace(0, 2, len(labels)).astype(np.float32)
@@ -295,15 +314,23 @@ def sharing(student):
 @pytest.mark.parametrize(
     ('make_teacher', 'error', 'words'),
     [
-        (lambda student: student, ValueError, 'same model'),
-        (lambda _: None, TypeError, '`teacher` must be a tf_keras model'),
+        (lambda student: student, ValueError, 'got the same model'),
+        (lambda _: None, TypeError, 'teacher: expected a tf_keras model'),
         (keras_3, TypeError, 'import tf_keras as keras'),
-        (unbuilt, ValueError, '`teacher` .* is not built'),
+        (unbuilt, ValueError, 'teacher: expected a model that is built'),
         (subclassed, ValueError, 'from_logits=True'),
-        (four_classes, ValueError, r'shape of outputs, got \(None, 3\) and \(None, 4\)'),
-        (other_inputs, ValueError, r'shape of inputs, got \(None, 8\) and \(None, 5\)'),
-        (two_outputs, ValueError, '`teacher` .* one output'),
-        (sharing, ValueError, 'share'),
+        (
+            four_classes,
+            ValueError,
+            r'teacher: expected outputs of the shape \(None, 3\), .* got \(None, 4\)',
+        ),
+        (
+            other_inputs,
+            ValueError,
+            r'teacher: expected inputs of the shape \(None, 8\), .* got \(None, 5\)',
+        ),
+        (two_outputs, ValueError, 'teacher: expected a model with one output'),
+        (sharing, ValueError, 'teacher: expected variables of its own'),
     ],
 )
 def test_teachers_that_do_not_fit_are_refused(dense_model, make_teacher, error, words):
@@ -322,10 +349,10 @@ def test_subclassed_models_work_when_told_what_they_give(blobs):
 @pytest.mark.parametrize(
     ('options', 'error', 'words'),
     [
-        ({'from_logits': 'yes'}, TypeError, '`from_logits`'),
-        ({'temperature': 'hot'}, TypeError, '`temperature`'),
-        ({'temperature': 0}, ValueError, '`temperature`'),
-        ({'temperature': float('nan')}, ValueError, '`temperature`'),
+        ({'from_logits': 'yes'}, TypeError, 'from_logits: expected'),
+        ({'temperature': 'hot'}, TypeError, 'temperature: expected'),
+        ({'temperature': 0}, ValueError, 'temperature: expected'),
+        ({'temperature': float('nan')}, ValueError, 'temperature: expected'),
     ],
 )
 def test_bad_options_are_named(dense_model, options, error, words):
@@ -336,8 +363,8 @@ def test_bad_options_are_named(dense_model, options, error, words):
 def test_frozen_student_and_a_loss_of_ones_own_are_refused(dense_model):
     frozen = dense_model(1)
     frozen.trainable = False
-    with pytest.raises(ValueError, match='no trainable variables'):
+    with pytest.raises(ValueError, match='student: expected a model with trainable variables'):
         Distillation(frozen, dense_model(2))
     trainer = Distillation(dense_model(1), dense_model(2))
-    with pytest.raises(ValueError, match='`loss` cannot be set'):
+    with pytest.raises(ValueError, match='loss: expected None'):
         trainer.compile(loss='mse')

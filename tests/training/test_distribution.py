@@ -141,12 +141,12 @@ def test_killing_a_worker_costs_at_most_one_epoch(launch, tmp_path):
 )
 def test_workers_need_a_complete_cluster(monkeypatch, text, words):
     monkeypatch.setenv('TF_CONFIG', text)
-    with pytest.raises(ValueError, match=rf"(?s)`strategy`: 'multi_worker' needs.*{words}"):
+    with pytest.raises(ValueError, match=rf"(?s)strategy: 'multi_worker' expected.*{words}"):
         distribution.make_strategy('multi_worker')
 
 
 def test_unknown_strategy_is_named():
-    with pytest.raises(ValueError, match=r'`strategy`: expected one of none, .* got .horovod.'):
+    with pytest.raises(ValueError, match=r'strategy: expected one of none, .* got .horovod.'):
         distribution.make_strategy('horovod')
 
 
@@ -170,7 +170,7 @@ class _ThreeReplicas:
 
 
 def test_batch_that_replicas_cannot_share_is_refused():
-    with pytest.raises(ValueError, match='`batch_size`: expected a multiple of 3, .* got 32'):
+    with pytest.raises(ValueError, match='batch_size: expected a multiple of 3, .* got 32'):
         distribution.check_batch_size(_ThreeReplicas(), 32)
 
 
@@ -191,8 +191,43 @@ def test_batch_normalization_is_synchronized_on_request(dense_model):
     assert not distribution.replicate(model, strategy).get_layer('norm').synchronized
 
 
+def test_normalization_inside_other_layers_is_synchronized_too(dense_model):
+    inputs = keras.Input((8,))
+    sequence = keras.layers.Reshape((3, 1))(dense_model(1)(inputs))
+    around = keras.layers.TimeDistributed(keras.layers.BatchNormalization(name='inner'))
+    model = keras.Model(inputs, around(sequence))
+    copy = distribution.replicate(model, tf.distribute.get_strategy(), True)
+    found = [x for x in copy.submodules if isinstance(x, keras.layers.BatchNormalization)]
+    assert [layer.synchronized for layer in found] == [True, True]
+
+
+@keras.saving.register_keras_serializable(package='tf_n2uq_tests')
+class OwnNormalization(keras.layers.BatchNormalization):
+    """A user's normalization, of which nobody knows how to synchronize it."""
+
+
+def test_normalization_that_cannot_be_synchronized_is_named():
+    inputs = keras.Input((8,))
+    x = keras.layers.BatchNormalization(name='known')(inputs)
+    model = keras.Model(inputs, OwnNormalization(name='own')(x))
+    with pytest.raises(ValueError, match=r"sync_batch_norm: .* \['own'\], which cannot be"):
+        distribution.replicate(model, tf.distribute.get_strategy(), True)
+
+
+def test_a_model_without_a_graph_cannot_be_replicated():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    for model in (Subclassed(), None):
+        with pytest.raises(TypeError, match='model: expected a built Functional or Sequential'):
+            distribution.replicate(model, tf.distribute.get_strategy())
+
+
 def test_synchronizing_nothing_is_refused(quantized_model):
-    with pytest.raises(ValueError, match='`sync_batch_norm`: .* has no batch normalization'):
+    with pytest.raises(
+        ValueError, match='sync_batch_norm: expected batch normalization .* got none'
+    ):
         distribution.replicate(quantized_model(1), tf.distribute.get_strategy(), True)
 
 
@@ -201,7 +236,7 @@ def test_precision_holds_for_layers_built_within(dense_model):
         assert dense_model(1).get_layer('hidden').compute_dtype == 'bfloat16'
     assert dense_model(1).get_layer('hidden').compute_dtype == 'float32'
     with (
-        pytest.raises(ValueError, match='`precision`: expected one of float32, .* got .int8.'),
+        pytest.raises(ValueError, match='precision: expected one of float32, .* got .int8.'),
         distribution.precision('int8'),
     ):
         pass

@@ -15,19 +15,19 @@ def test_folder_is_created_with_its_parents_and_left_empty(tmp_path):
 @pytest.mark.parametrize('below', ['', 'run', 'deep/run'])
 def test_path_at_or_below_a_regular_file_is_refused(tmp_path, below):
     (tmp_path / 'file').write_text('kept')
-    with pytest.raises(OSError, match='`out` must be a folder that can be written'):
+    with pytest.raises(OSError, match='out: expected a folder that can be written'):
         files.writable_folder(tmp_path / 'file' / below, 'out')
     assert (tmp_path / 'file').read_text() == 'kept'
 
 
 def test_read_only_file_system_is_refused():
-    with pytest.raises(OSError, match='`out` must be a folder that can be written'):
+    with pytest.raises(OSError, match='out: expected a folder that can be written'):
         files.writable_folder('/proc/run', 'out')
 
 
 @pytest.mark.parametrize('path', [None, 3, b'run'])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(TypeError, match='`out` must be the path of a folder'):
+    with pytest.raises(TypeError, match='out: expected the path of a folder'):
         files.writable_folder(path, 'out')
 
 

@@ -1,11 +1,15 @@
 """Optimizers with a learning rate per group: exact updates, saving, mixed precision."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.training import LearningRateGroups, N2UQAdam, linear_decay
+from tf_n2uq.quantizers.base import add_parameter
+from tf_n2uq.training import LearningRateGroups, N2UQAdam, VariableGroup, linear_decay
 
 GRADIENTS = np.array([[1.0, -3.0], [0.5, 2.0], [-0.25, 1.5]], np.float32)
 
@@ -33,35 +37,52 @@ def apply(optimizer, variables, gradients=GRADIENTS):
         optimizer.apply_gradients([(tf.constant(gradient), variable) for variable in variables])
 
 
+def quantizer_parameter(value, name='any_name'):
+    layer = keras.layers.Layer()
+    parameter = add_parameter(layer, name, np.shape(value), 0.0)
+    parameter.assign(value)
+    return parameter
+
+
 @pytest.mark.parametrize('weight_decay', [None, 0.1])
 def test_updates_equal_hand_computed_adam_at_two_learning_rates(weight_decay):
     kernel = tf.Variable([1.0, 2.0], name='conv/kernel')
-    start = tf.Variable([1.0, 2.0], name='conv/tensor_start')
+    start = quantizer_parameter([1.0, 2.0])
     apply(N2UQAdam(0.05, weight_decay=weight_decay), [kernel, start])
     for variable, rate in ((kernel, 0.05), (start, 0.005)):
         expected = hand_computed_adam([1.0, 2.0], GRADIENTS, rate, weight_decay or 0.0)
         np.testing.assert_allclose(variable, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ('name', 'factor'),
-    [
-        ('a/tensor_start', 0.1),
-        ('a/tensor_intervals', 0.1),
-        ('a/tensor_input_scale', 0.1),
-        ('a/tensor_output_scale', 0.1),
-        ('a/tensor_clip_value', 0.1),
-        ('a/kernel', 1.0),
-        ('block_start/kernel', 1.0),
-        ('norm/gamma', 1.0),
-        ('a/scale', 1.0),
-    ],
-)
-def test_default_group_holds_thresholds_and_scales_only(name, factor):
-    variable = tf.Variable([0.0, 0.0], name=name)
-    optimizer = N2UQAdam(0.01)
-    optimizer.apply_gradients([(tf.constant([1.0, -1.0]), variable)])
-    np.testing.assert_allclose(variable, [-0.01 * factor, 0.01 * factor], rtol=1e-4)
+@pytest.mark.parametrize('name', ['tensor_start', 'tensor_clip_value', 'a_step_size', 'kernel'])
+def test_default_group_holds_parameters_of_quantizers_whatever_the_names(name):
+    other = tf.Variable([0.0, 0.0], name=name)
+    parameter = quantizer_parameter([0.0, 0.0], name)
+    apply(N2UQAdam(0.01), [other, parameter], [np.array([1.0, -1.0], np.float32)])
+    np.testing.assert_allclose(other, [-0.01, 0.01], rtol=1e-4)
+    np.testing.assert_allclose(parameter, [-0.001, 0.001], rtol=1e-4)
+
+
+def test_group_and_patterns_stand_beside_each_other_in_order():
+    frozen = quantizer_parameter([1.0, 1.0], 'a_frozen')
+    parameter = quantizer_parameter([1.0, 1.0], 'b')
+    kernel = tf.Variable([1.0, 1.0], name='kernel')
+    groups = {'frozen$': 0.0, VariableGroup.QUANTIZER_PARAMETERS: 0.5, '': 0.25}
+    optimizer = GroupedSGD(1.0, multipliers=groups)
+    apply(optimizer, [frozen, parameter, kernel], [np.ones(2, np.float32)])
+    for variable, expected in ((frozen, 1.0), (parameter, 0.5), (kernel, 0.75)):
+        np.testing.assert_array_equal(variable, [expected, expected])
+
+
+def test_parameters_of_quantizers_can_do_without_weight_decay():
+    parameter = quantizer_parameter([1.0, 1.0])
+    kernel = tf.Variable([1.0, 1.0], name='kernel')
+    optimizer = N2UQAdam(
+        0.1, multipliers={}, no_decay=[VariableGroup.QUANTIZER_PARAMETERS], weight_decay=0.5
+    )
+    apply(optimizer, [parameter, kernel], [np.zeros(2, np.float32)])
+    np.testing.assert_array_equal(parameter, [1.0, 1.0])
+    np.testing.assert_allclose(kernel, [0.95, 0.95], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +115,8 @@ def test_first_matching_pattern_wins_and_zero_freezes():
 
 
 def test_learning_rate_is_the_base_rate_outside_updates_and_can_be_set():
-    variable = tf.Variable([1.0, 1.0], name='a/tensor_start')
-    optimizer = GroupedSGD(1.0, multipliers={'_start$': 0.1})
+    variable = tf.Variable([1.0, 1.0], name='a/mine')
+    optimizer = GroupedSGD(1.0, multipliers={'mine$': 0.1})
     apply(optimizer, [variable], [np.ones(2, np.float32)])
     assert float(optimizer.learning_rate) == 1.0
     optimizer.learning_rate = 2.0
@@ -105,8 +126,9 @@ def test_learning_rate_is_the_base_rate_outside_updates_and_can_be_set():
 
 def test_schedule_is_multiplied_too():
     kernel = tf.Variable([0.0, 0.0], name='kernel')
-    start = tf.Variable([0.0, 0.0], name='tensor_start')
-    optimizer = GroupedSGD(linear_decay(1.0, 4), multipliers={'_start$': 0.1})
+    start = quantizer_parameter([0.0, 0.0])
+    groups = {VariableGroup.QUANTIZER_PARAMETERS: 0.1}
+    optimizer = GroupedSGD(linear_decay(1.0, 4), multipliers=groups)
     apply(optimizer, [kernel, start], np.ones((4, 2), np.float32))
     np.testing.assert_allclose(kernel, [-2.5, -2.5], rtol=1e-6)  # 1 + 3/4 + 2/4 + 1/4
     np.testing.assert_allclose(start, [-0.25, -0.25], rtol=1e-6)
@@ -126,6 +148,33 @@ def test_config_round_trip_keeps_order_schedule_and_behaviour():
     apply(optimizer, [first])
     apply(copy, [second])
     np.testing.assert_array_equal(first, second)
+
+
+def test_groups_are_saved_with_the_optimizer():
+    optimizer = N2UQAdam(0.1, no_decay=[VariableGroup.QUANTIZER_PARAMETERS, 'bias$'])
+    config = optimizer.get_config()
+    groups = config['multipliers'], config['no_decay']
+    assert json.loads(json.dumps(groups)) == list(groups)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert copy.get_config() == config
+    parameter, bias = quantizer_parameter([1.0, 1.0]), tf.Variable([1.0, 1.0], name='bias')
+    copy.weight_decay = 0.5
+    apply(copy, [parameter, bias], [np.zeros(2, np.float32)])
+    np.testing.assert_array_equal(parameter, [1.0, 1.0])
+    np.testing.assert_array_equal(bias, [1.0, 1.0])
+
+
+def test_configuration_of_version_0_1_0_means_the_parameters_of_quantizers():
+    pattern = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
+    config = {**N2UQAdam(0.01).get_config(), 'multipliers': [[pattern, 0.1]], 'no_decay': [pattern]}
+    optimizer = N2UQAdam.from_config(config)
+    assert optimizer.get_config() == {
+        **N2UQAdam(0.01, no_decay=[VariableGroup.QUANTIZER_PARAMETERS]).get_config()
+    }
+    other, parameter = tf.Variable([0.0], name='my_start'), quantizer_parameter([0.0])
+    apply(optimizer, [other, parameter], [np.ones(1, np.float32)])
+    np.testing.assert_allclose(other, [-0.01], rtol=1e-4)
+    np.testing.assert_allclose(parameter, [-0.001], rtol=1e-4)
 
 
 def grouped_model():
@@ -204,25 +253,36 @@ def test_group_learns_at_a_tenth_in_compiled_training(policy, jit_compile):
         np.testing.assert_allclose(np.abs(variable.numpy() - old), expected, rtol=1e-3)
 
 
-def test_pattern_without_a_match_is_warned_of(caplog):
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'multipliers': {'typo$': 0.1}}, r"multipliers \(factor 0.1\): the pattern 'typo\$'"),
+        ({}, r'multipliers \(factor 0.1\): VariableGroup.QUANTIZER_PARAMETERS'),
+        (
+            {'multipliers': {}, 'no_decay': ['typo$'], 'weight_decay': 0.1},
+            r"no_decay: the pattern 'typo\$'",
+        ),
+    ],
+)
+def test_group_without_a_variable_is_warned_of(caplog, options, words):
     with caplog.at_level('WARNING', logger='absl'):
-        apply(N2UQAdam(0.1, multipliers={'typo$': 0.1}), [tf.Variable([1.0, 2.0], name='kernel')])
-    assert "'typo$'" in caplog.text
-    assert 'matches none' in caplog.text
+        apply(N2UQAdam(0.1, **options), [tf.Variable([1.0, 2.0], name='kernel')])
+    assert len(caplog.records) == 1
+    assert re.search(f'{words} matches none of the 1 variables', caplog.text)
 
 
 @pytest.mark.parametrize(
     ('multipliers', 'error', 'words'),
     [
-        ('bias', TypeError, '`multipliers` must be'),
-        (3, TypeError, '`multipliers` must be'),
-        (['bias'], TypeError, 'pairs'),
-        ([(1, 0.5)], TypeError, 'string'),
-        ({'bias': 'slow'}, TypeError, 'number'),
-        ({'bias': True}, TypeError, 'number'),
-        ({'bias': -0.1}, ValueError, 'at least 0'),
-        ({'bias': float('inf')}, ValueError, 'finite'),
-        ({'(bias': 0.1}, ValueError, 'regular expression'),
+        ('bias', TypeError, 'multipliers: expected {group: factor}'),
+        (3, TypeError, 'multipliers: expected {group: factor}'),
+        (['bias'], TypeError, 'expected pairs'),
+        ([(1, 0.5)], TypeError, 'expected a VariableGroup or a regular expression'),
+        ({'bias': 'slow'}, TypeError, "the factor of 'bias': expected a number"),
+        ({'bias': True}, TypeError, "the factor of 'bias': expected a number"),
+        ({'bias': -0.1}, ValueError, 'expected at least 0'),
+        ({'bias': float('inf')}, ValueError, 'expected a finite number'),
+        ({'(bias': 0.1}, ValueError, 'expected a regular expression'),
     ],
 )
 def test_bad_multipliers_are_named(multipliers, error, words):

@@ -51,3 +51,12 @@ def test_input_speed_counts_images_after_the_first_batch():
 )
 def test_durations_read_as_people_say_them(seconds, words):
     assert duration(seconds) == words
+
+
+def test_numbers_that_count_nothing_are_refused():
+    with pytest.raises(ValueError, match='batch_size: expected at least 1, got 0'):
+        Progress(0)
+    with pytest.raises(TypeError, match='batch_size: expected an integer, got 1.5'):
+        Progress(1.5)
+    with pytest.raises(ValueError, match='batches: expected at least 1, got 0'):
+        input_speed(tf.data.Dataset.range(8).batch(2), batches=0)

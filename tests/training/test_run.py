@@ -181,26 +181,48 @@ def test_plain_compiled_model_trains_and_resumes(dense_model, batches, tmp_path)
 
 
 def test_best_model_can_be_weights_only(trainer, make_batches, tmp_path):
-    fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, best='best.weights.h5', verbose=0)
-    trainer().student.load_weights(str(tmp_path / 'best.weights.h5'))
+    model = trainer()
+    fit(model, make_batches(), epochs=1, run_dir=tmp_path, best='best.weights.h5', verbose=0)
+    copy = trainer().student
+    copy.load_weights(str(tmp_path / 'best.weights.h5'))
+    # The only epoch is the best one.
+    for one, other in zip(model.student.weights, copy.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_users_word_decides_which_epoch_is_best(trainer, make_batches, tmp_path):
+    class Gap(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs['gap'] = [0.5, 0.25, 0.75][epoch]
+
+    options = {'epochs': 3, 'run_dir': tmp_path, 'callbacks': [Gap()], 'verbose': 0}
+    with pytest.raises(ValueError, match="mode: expected 'max' or 'min' for the metric 'gap'"):
+        fit(trainer(), make_batches(), monitor='gap', **options)
+    fit(trainer(), make_batches(), monitor='gap', mode='min', **options)
+    record = json.loads((tmp_path / 'best.json').read_text())
+    assert (record['epoch'], record['value'], record['mode']) == (2, 0.25, 'min')
 
 
 def test_folder_with_a_run_is_refused_and_left_as_it_was(trainer, make_batches, tmp_path):
     fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, verbose=0)
     before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
-    with pytest.raises(ValueError, match=r'`run_dir` .* already holds a run.*resume=True'):
+    with pytest.raises(
+        ValueError, match=r'run_dir: expected a folder without a run, .*resume=True'
+    ):
         fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, verbose=0)
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
 
 
 def test_best_model_without_a_run_is_not_overwritten(trainer, make_batches, tmp_path):
     (tmp_path / 'best.keras').write_text('of somebody')
-    with pytest.raises(ValueError, match=r'already holds a run \(best\.keras\)'):
+    with pytest.raises(
+        ValueError, match=r'run_dir: expected a folder without a run, .* holds one \(best\.keras\)'
+    ):
         fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, verbose=0)
 
 
 def test_folder_without_a_run_cannot_be_resumed(trainer, make_batches, tmp_path):
-    with pytest.raises(ValueError, match=r'`run_dir` .* holds no run to resume'):
+    with pytest.raises(ValueError, match=r'run_dir: expected a folder with a run to resume'):
         fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, resume=True, verbose=0)
 
 
@@ -208,7 +230,7 @@ def test_folder_below_a_regular_file_is_refused_before_training(trainer, make_ba
     (tmp_path / 'file').write_text('kept')
     model = trainer()
     before = model.student.get_weights()
-    with pytest.raises(OSError, match='`run_dir` must be a folder that can be written'):
+    with pytest.raises(OSError, match='run_dir: expected a folder that can be written'):
         fit(model, make_batches(), epochs=1, run_dir=tmp_path / 'file' / 'run', verbose=0)
     for one, other in zip(before, model.student.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -221,21 +243,27 @@ def test_checkpoint_of_another_model_or_optimizer_is_refused(
     trainer, make_batches, tmp_path, other
 ):
     fit(trainer(), make_batches(), epochs=1, run_dir=tmp_path, verbose=0)
-    with pytest.raises(ValueError, match=r'`model`: the checkpoint in .* cannot be restored'):
+    with pytest.raises(
+        ValueError, match=r'model: expected the model and optimizer of the checkpoint in'
+    ):
         fit(trainer(**other), make_batches(), epochs=2, run_dir=tmp_path, resume=True, verbose=0)
 
 
 @pytest.mark.parametrize(
     ('options', 'error', 'words'),
     [
-        ({'epochs': 0}, ValueError, '`epochs`'),
-        ({'epochs': 1.5}, TypeError, '`epochs`'),
-        ({'train': np.zeros((4, 8))}, TypeError, '`train` must be a tf.data.Dataset'),
-        ({'validation': [1]}, TypeError, '`validation` must be a tf.data.Dataset'),
-        ({'run_dir': None}, TypeError, '`run_dir`'),
-        ({'best': 'best'}, ValueError, 'must end in'),
-        ({'model': None}, TypeError, '`model` must be a tf_keras model'),
-        ({'model': keras.Sequential([keras.layers.Dense(1)])}, ValueError, 'not built'),
+        ({'epochs': 0}, ValueError, 'epochs: expected'),
+        ({'epochs': 1.5}, TypeError, 'epochs: expected'),
+        ({'train': np.zeros((4, 8))}, TypeError, 'train: expected a tf.data.Dataset'),
+        ({'validation': [1]}, TypeError, 'validation: expected a tf.data.Dataset'),
+        ({'run_dir': None}, TypeError, 'run_dir: expected the path of a folder'),
+        ({'best': 'best'}, ValueError, 'path: expected a file that ends in'),
+        ({'model': None}, TypeError, 'model: expected a tf_keras model'),
+        (
+            {'model': keras.Sequential([keras.layers.Dense(1)])},
+            ValueError,
+            'model: expected a model that is built',
+        ),
     ],
 )
 def test_bad_arguments_are_named(trainer, make_batches, tmp_path, options, error, words):
@@ -247,11 +275,11 @@ def test_bad_arguments_are_named(trainer, make_batches, tmp_path, options, error
 def test_uncompiled_legacy_compiled_and_empty_are_refused(dense_model, make_batches, tmp_path):
     model = dense_model(1)
     options = {'epochs': 1, 'run_dir': tmp_path}
-    with pytest.raises(ValueError, match='not compiled'):
+    with pytest.raises(ValueError, match='model: expected a model that is compiled'):
         fit(model, make_batches(), **options)
     model.compile(keras.optimizers.legacy.SGD(), 'mse')
-    with pytest.raises(ValueError, match='legacy'):
+    with pytest.raises(ValueError, match='got the legacy SGD'):
         fit(model, make_batches(), **options)
     model.compile('sgd', 'mse')
-    with pytest.raises(ValueError, match='`train` must hold at least one batch'):
+    with pytest.raises(ValueError, match='train: expected at least one batch'):
         fit(model, tf.data.Dataset.range(0), **options)

@@ -34,7 +34,7 @@ def test_resuming_keeps_the_config_and_adds_a_start(tmp_path):
 
 def test_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(OSError, match='`--out` must be a folder'):
+    with pytest.raises(OSError, match='--out: expected a folder that can be written'):
         RunDirectory(tmp_path / 'file' / 'run', name='--out')
 
 
@@ -67,3 +67,23 @@ def test_summary_shows_facts_the_best_and_the_last_epoch():
     by_loss = run_summary('A run', {}, rows[:2], 'loss')
     assert '| epoch | 2 | 2 |' in by_loss
     assert 'epoch' not in run_summary('Exported', {'bits': 2}, [], 'loss')
+
+
+def test_summary_of_a_metric_that_was_never_finite_has_the_last_epoch_alone():
+    text = run_summary('A run', {}, [{'epoch': 1, 'val_loss': None}], 'val_loss')
+    assert '| | last epoch |\n|---|---|\n| epoch | 1 |\n' in text
+    assert 'best epoch' not in text
+
+
+def test_summary_of_a_metric_that_is_not_there_is_refused():
+    with pytest.raises(
+        ValueError, match=r"monitor: expected one of the metrics \['epoch', 'loss'\]"
+    ):
+        run_summary('A run', {}, [{'epoch': 1, 'loss': 1.0}], 'val_accuracy')
+
+
+def test_summary_takes_the_users_word_for_which_epoch_is_best():
+    rows = [{'epoch': 1, 'gap': 0.5}, {'epoch': 2, 'gap': 0.75}]
+    assert '| epoch | 1 | 2 |' in run_summary('A run', {}, rows, 'gap', 'min')
+    with pytest.raises(ValueError, match="mode: expected 'max' or 'min' for the metric 'gap'"):
+        run_summary('A run', {}, rows, 'gap')

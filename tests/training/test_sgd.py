@@ -87,3 +87,20 @@ def test_the_optimizer_is_rebuilt_from_its_configuration():
 def test_bad_patterns_are_named(no_decay, error):
     with pytest.raises(error, match='no_decay'):
         L2SGD(0.1, no_decay=no_decay)
+
+
+@pytest.mark.parametrize(
+    ('weight_decay', 'error'), [(-0.1, ValueError), (float('nan'), ValueError), ('1', TypeError)]
+)
+def test_penalties_that_are_no_penalties_are_named(weight_decay, error):
+    with pytest.raises(error, match='weight_decay: expected'):
+        L2SGD(0.1, weight_decay=weight_decay)
+
+
+def test_variables_named_to_keras_have_no_penalty_either():
+    decayed, kept = (tf.Variable([1.0], name=name) for name in ('a', 'b'))
+    optimizer = L2SGD(0.1, momentum=0.0, nesterov=False, weight_decay=1.0)
+    optimizer.exclude_from_weight_decay(var_list=[kept])
+    optimizer.apply_gradients([(tf.zeros([1]), variable) for variable in (decayed, kept)])
+    np.testing.assert_allclose(decayed, [0.9], rtol=1e-6)
+    np.testing.assert_array_equal(kept, [1.0])

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_n2uq.data import crops, jpeg
-from tf_n2uq.data.arguments import integer
 from tf_n2uq.data.broken import BrokenImages
+from tf_n2uq.data.integers import integer
 from tf_n2uq.data.skipping import Decoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

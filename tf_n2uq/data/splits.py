@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.data.arguments import integer
 from tf_n2uq.data.augment import AUGMENTATIONS, augment_images
+from tf_n2uq.data.integers import integer
 
 
 class Split(abc.ABC):

@@ -1,5 +1,5 @@
 """Networks to start from."""
 
-from tf_n2uq.models.builder import build
+from tf_n2uq.models.named_networks import build
 
 __all__ = ['build']

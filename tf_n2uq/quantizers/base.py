@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 
+_PARAMETER_MARK = '_tf_n2uq_quantizer_parameter'
+
 
 class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """A TFMOT quantizer that is what its config says: equal, hashed and printed by it."""
@@ -74,6 +76,9 @@ def add_parameter(
 ) -> tf.Variable:
     """Adds a float32 variable to a layer, float32 also under a mixed precision policy.
 
+    The variable is marked as a quantizer's, so that `is_quantizer_parameter` recognizes it
+    whatever its name is.
+
     Args:
         layer: The Keras layer that owns the variable.
         name: Its name.
@@ -84,7 +89,7 @@ def add_parameter(
     Returns:
         The variable.
     """
-    return layer.add_weight(
+    variable = layer.add_weight(
         name,
         shape=shape,
         dtype=tf.float32,
@@ -92,3 +97,19 @@ def add_parameter(
         experimental_autocast=False,
         **options,
     )
+    # Loading and cloning build each layer again, so that every copy comes through here.
+    setattr(variable, _PARAMETER_MARK, True)
+    return variable
+
+
+def is_quantizer_parameter(variable: tf.Variable) -> bool:
+    """Tells whether a variable belongs to a quantizer, because `add_parameter` made it.
+
+    Args:
+        variable: A variable of a model. Under `tf.distribute` it is the variable that the model
+            holds, not one replica's part of it.
+
+    Returns:
+        True for thresholds, scales, steps, clipping values and ranges of quantizers.
+    """
+    return getattr(variable, _PARAMETER_MARK, False)

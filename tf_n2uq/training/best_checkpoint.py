@@ -1,4 +1,4 @@
-"""Keeps the model of the best epoch on disk."""
+"""A callback that keeps the model of the best epoch on disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tf_keras as keras
 from absl import logging
 
 from tf_n2uq.training import files
+from tf_n2uq.training.monitored_metric import checked_mode
 from tf_n2uq.training.student_trainer import StudentTrainer
 
 _FORMATS = ('.weights.h5', '.keras', '.h5')
@@ -19,25 +20,26 @@ _FORMATS = ('.weights.h5', '.keras', '.h5')
 class BestCheckpoint(keras.callbacks.Callback):
     """Saves the model after each epoch that is better than every epoch before.
 
-    Of a `Distillation` or an `AdaptiveTraining` it saves the student. Best value and epoch stand in
-    a JSON file beside the model (`best.keras` and `best.json`), so a training that is resumed, in
-    the same process or in another, does not overwrite a better model. Both are written to a
-    temporary name and renamed.
+    Of a `Distillation` or an `AdaptiveTraining` the callback saves the student. The best value and
+    its epoch are in a JSON file beside the model (`best.json` beside `best.keras`), so that a
+    training that is resumed, in the same process or in another, does not overwrite a better model.
+    Both files are written to a temporary name and renamed.
 
     Attributes:
-        best: Best value so far; None before the first.
+        best: The best value so far, or None before the first.
 
     Args:
-        path: File to write: `*.keras` or `*.h5` for the whole model, `*.weights.h5` for its
+        path: The file to write: `*.keras` or `*.h5` for the whole model, `*.weights.h5` for its
             weights. Its folder must exist.
-        monitor: Name of the metric to compare.
-        mode: 'max' if higher is better, 'min' if lower is; None: 'min' for a name with 'loss' in
-            it, else 'max'.
+        monitor: The name of the metric to compare.
+        mode: 'max' if a higher value is better, 'min' if a lower one is. With None the words of
+            the name decide: 'accuracy' and 'auc' are better when they are higher, 'loss' and
+            'error' when they are lower.
 
     Raises:
         ValueError: `path` has another ending; its folder does not exist; `mode` is another word;
-            or the JSON file beside it is not one of this callback for the same `monitor` and
-            `mode`.
+            `mode` is None and the name of the metric does not tell; or the JSON file is not the
+            record of this callback for the same `monitor` and `mode`.
     """
 
     def __init__(
@@ -47,16 +49,22 @@ class BestCheckpoint(keras.callbacks.Callback):
         self._path = os.fspath(path)
         self._format = _format_of(self._path)
         self._record_path = record_path(self._path)
-        if not os.path.isdir(os.path.dirname(self._path) or '.'):
-            raise ValueError(f'`path` must lie in a folder that exists, got {self._path!r}.')
-        if mode not in ('max', 'min', None):
-            raise ValueError(f"`mode` must be 'max', 'min' or None, got {mode!r}.")
+        folder = os.path.dirname(self._path) or '.'
+        if not os.path.isdir(folder):
+            raise ValueError(
+                f'path: expected a file in a folder that exists, got {self._path!r}. Create the '
+                f'folder {folder!r}.'
+            )
         self._monitor = monitor
-        self._mode = mode or ('min' if 'loss' in monitor else 'max')
+        self._mode = checked_mode(monitor, mode)
         self.best = self._recorded_value()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves the model if this epoch is the best.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+            logs: The metrics of the epoch by name.
 
         Raises:
             ValueError: `monitor` is not among the metrics.
@@ -64,8 +72,8 @@ class BestCheckpoint(keras.callbacks.Callback):
         logs = logs or {}
         if self._monitor not in logs:
             raise ValueError(
-                f'`monitor` is {self._monitor!r}, but the epoch has only the metrics '
-                f'{sorted(logs)}. Name one of them, or pass validation data.'
+                f'monitor: expected one of the metrics {sorted(logs)}, got {self._monitor!r}. Name '
+                'one of them, or pass validation data.'
             )
         value = float(logs[self._monitor])
         if not self._is_better(value):
@@ -104,22 +112,29 @@ class BestCheckpoint(keras.callbacks.Callback):
             value = float(record['value'])
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f'{self._record_path!r} does not hold the record of a best checkpoint ({error!r}). '
-                'Give another `path`, or move the file away.'
+                f'path: expected the record of a best checkpoint in {self._record_path!r}, got '
+                f'something else ({error!r}). Give another path, or move the file away.'
             ) from error
         if found != (self._monitor, self._mode):
             raise ValueError(
-                f'`monitor`: {self._record_path!r} records the best {found}, not '
-                f'{(self._monitor, self._mode)}. Monitor the same metric, or give another `path`.'
+                f'monitor: expected {found[0]!r} (mode {found[1]!r}), whose best is recorded in '
+                f'{self._record_path!r}, got {self._monitor!r} (mode {self._mode!r}). Monitor the '
+                'same metric, or give another path.'
             )
         if not os.path.exists(self._path):
-            logging.warning('%s records a best model that is gone.', self._record_path)
+            logging.warning(
+                '%s: the best model that it records is gone. The next epoch is saved as the best.',
+                self._record_path,
+            )
             return None
         return value
 
 
 def record_path(path: str) -> str:
-    """The JSON file beside the model `path`: `best.json` for `best.keras`.
+    """Returns the path of the JSON file beside a model: `best.json` for `best.keras`.
+
+    Args:
+        path: The path of the model.
 
     Raises:
         ValueError: `path` has an ending that `BestCheckpoint` does not write.
@@ -130,5 +145,8 @@ def record_path(path: str) -> str:
 def _format_of(path: str) -> str:
     found = next((end for end in _FORMATS if path.endswith(end)), None)
     if found is None:
-        raise ValueError(f'`path` must end in one of {_FORMATS}, got {path!r}.')
+        raise ValueError(
+            f'path: expected a file that ends in one of {", ".join(_FORMATS)}, got {path!r}. '
+            'Choose a format by the ending.'
+        )
     return found

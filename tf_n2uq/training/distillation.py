@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.training import arguments
+from tf_n2uq.training import argument_checks
 from tf_n2uq.training.soft_labels import SoftCrossEntropy, gives_logits, logits_of
 from tf_n2uq.training.student_trainer import (
     StudentTrainer,
@@ -18,15 +18,16 @@ from tf_n2uq.training.student_trainer import (
 
 
 class Distillation(StudentTrainer):
-    """Trains `student` to predict the class probabilities of `teacher`.
+    """Trains a student to predict the class probabilities of a teacher.
 
-    The loss of one example is the cross-entropy of the student's probabilities against the
-    teacher's, both softened by the temperature T:
+    The loss of one example is the cross-entropy of the student's probabilities against those of
+    the teacher, both softened by the temperature T:
 
         loss = -T² · Σ_c softmax(teacher / T)_c · log softmax(student / T)_c
 
-    Labels are not part of it: they only feed the metrics, and may be missing. The teacher runs in
-    inference mode, is not trained, and is not part of the trainer's variables or checkpoints.
+    Labels have no part in the loss. They only feed the metrics, and may be missing. The teacher
+    runs in inference mode, is not trained, and is not part of the trainer's variables or
+    checkpoints.
 
         trainer = Distillation(student, teacher)
         trainer.compile(optimizer=N2UQAdam(linear_decay(2.5e-3, steps)))
@@ -41,19 +42,19 @@ class Distillation(StudentTrainer):
         student: The model that is trained and that the user keeps.
 
     Args:
-        student: Built tf_keras model with one output of shape [batch, ..., classes].
-        teacher: Built tf_keras model that takes the same inputs and has the same output shape.
-        from_logits: Whether both models end in logits (True) or in probabilities (False). None
-            looks at the last layer of each: probabilities where it is a softmax.
+        student: A built tf_keras model with one output of shape `[batch, ..., classes]`.
+        teacher: A built tf_keras model that takes the same inputs and has the same output shape.
+        from_logits: Whether both models end in logits (True) or in probabilities (False). With
+            None the last layer of each model decides: a softmax gives probabilities.
         temperature: T, finite and above zero.
-        **kwargs: What `tf_keras.Model` takes, such as `name`.
+        **kwargs: Arguments of `tf_keras.Model`, such as `name`.
 
     Raises:
         TypeError: A model is not a tf_keras model, `from_logits` is not a bool or None, or
             `temperature` is not a number.
         ValueError: A model is not built; the models share variables; their inputs or outputs do
             not fit; the student has nothing to train; `temperature` is out of range; or
-            `from_logits` is None and the last layer of a model cannot be found.
+            `from_logits` is None and the last layer of a model cannot be found or is a sigmoid.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class Distillation(StudentTrainer):
         **kwargs: Any,
     ) -> None:
         check_student_and_teacher(student, teacher)
-        arguments.bool_or_none(from_logits, '`from_logits`')
-        temperature = arguments.number_above_zero(temperature, '`temperature`')
+        argument_checks.bool_or_none(from_logits, 'from_logits')
+        temperature = argument_checks.number_above_zero(temperature, 'temperature')
         super().__init__(student, **kwargs)
         self._loss = SoftCrossEntropy(temperature)
         self._teacher = Untracked(teacher)
@@ -80,24 +81,29 @@ class Distillation(StudentTrainer):
 
         Args:
             optimizer: A tf_keras optimizer or its name.
-            metrics: Metrics of the student's output against the labels; without labels they are
-                not computed.
-            **kwargs: What `tf_keras.Model.compile` takes besides, such as `jit_compile`.
+            metrics: One or several metrics, or their names, of the student's output against the
+                labels. They are not computed without labels.
+            **kwargs: Further arguments of `tf_keras.Model.compile`, such as `jit_compile`.
 
         Raises:
-            ValueError: `loss` or `loss_weights` is given: the loss is the distillation loss.
+            ValueError: `loss` or `loss_weights` is given, but the loss is the distillation loss.
         """
         for name in ('loss', 'loss_weights'):
             if kwargs.get(name) is not None:
                 raise ValueError(
-                    f'`{name}` cannot be set: Distillation trains on the soft cross-entropy '
-                    f'against the teacher. Got {name}={kwargs[name]!r}.'
+                    f'{name}: expected None, because Distillation trains on the soft cross-entropy '
+                    f'against the teacher, got {kwargs[name]!r}. Leave it out.'
                 )
-        metrics = metrics if isinstance(metrics, Mapping) or metrics is None else list(metrics)
+        if metrics is not None and not isinstance(metrics, Mapping):
+            metrics = tf.nest.flatten(metrics)
         super().compile(optimizer=optimizer, loss=self._loss, metrics=metrics, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on `(images, labels)`, `(images, labels, sample_weight)` or `images`."""
+        """Trains on one batch and returns loss and metrics so far.
+
+        Args:
+            data: `(images, labels)`, `(images, labels, sample_weight)` or `images`.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         target = self._teacher_logits(x)
         with tf.GradientTape() as tape:
@@ -107,7 +113,11 @@ class Distillation(StudentTrainer):
         return self._results(x, y, prediction, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Loss and metrics of one batch, the student in inference mode."""
+        """Measures one batch in inference mode and returns loss and metrics so far.
+
+        Args:
+            data: As for `train_step`.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         prediction = self(x, training=False)
         self._distillation_loss(self._teacher_logits(x), prediction, sample_weight)

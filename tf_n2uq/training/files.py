@@ -1,4 +1,4 @@
-"""Files of a run: checked folders, and writing that leaves the old file or the new one."""
+"""Files of a run: folders that can be written, and files that are replaced as a whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 def writable_folder(path: str | os.PathLike[str], name: str) -> str:
-    """Creates the folder `path` if it is not there, and proves that a file can be written in it.
+    """Creates a folder if it is not there, and proves that a file can be written in it.
 
     Args:
         path: The folder.
-        name: What the caller's argument is called, for the error.
+        name: The name of the user's argument, for the error.
 
     Returns:
         `path` as a string.
@@ -22,7 +22,9 @@ def writable_folder(path: str | os.PathLike[str], name: str) -> str:
         OSError: The folder cannot be created or written.
     """
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        raise TypeError(f'`{name}` must be the path of a folder, got {path!r}.')
+        raise TypeError(
+            f'{name}: expected the path of a folder, got {path!r}. Give a string or a Path.'
+        )
     folder = os.fspath(path)
     try:
         os.makedirs(folder, exist_ok=True)
@@ -30,19 +32,21 @@ def writable_folder(path: str | os.PathLike[str], name: str) -> str:
             pass
     except OSError as error:
         raise OSError(
-            f'`{name}` must be a folder that can be written, got {folder!r}: '
+            f'{name}: expected a folder that can be written, got {folder!r}: '
             f'{error.strerror or error}. Give another folder, or the right to write in this one.'
         ) from error
     return folder
 
 
 def replace_file(path: str, write: Callable[[str], object], suffix: str = '') -> None:
-    """Has `write` write a temporary file beside `path`, then renames it to `path`.
+    """Creates or replaces a file, so that nobody ever sees half of it.
+
+    A temporary file beside it is written first, and then renamed.
 
     Args:
         path: The file to create or replace.
-        write: Called with the temporary file's name.
-        suffix: How the temporary name must end, where `write` chooses the format by it.
+        write: A function that writes the file whose path it gets. The path is temporary.
+        suffix: The ending of the temporary name, for a function that chooses the format by it.
     """
     folder, name = os.path.split(path)
     # Always the same name: what a killed process left behind is overwritten by the next one.
@@ -56,7 +60,12 @@ def replace_file(path: str, write: Callable[[str], object], suffix: str = '') ->
 
 
 def replace_bytes(path: str, content: bytes) -> None:
-    """Writes `content` to `path`, replacing the whole file at once."""
+    """Creates or replaces a file at once, see `replace_file`.
+
+    Args:
+        path: The file to create or replace.
+        content: What the file shall hold.
+    """
 
     def write(temporary: str) -> None:
         with open(temporary, 'wb') as file:
@@ -68,5 +77,10 @@ def replace_bytes(path: str, content: bytes) -> None:
 
 
 def replace_text(path: str, text: str) -> None:
-    """Writes `text` as UTF-8 to `path`, replacing the whole file at once."""
+    """Creates or replaces a file of UTF-8 text at once, see `replace_file`.
+
+    Args:
+        path: The file to create or replace.
+        text: What the file shall hold.
+    """
     replace_bytes(path, text.encode())

@@ -1,4 +1,4 @@
-"""How full the levels of learned activation quantizers are."""
+"""Measures how full the levels of learned activation quantizers are."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from tf_n2uq.quantizers.adaptive import in_use
 
 
 def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:
-    """Fraction of the values that fall on each level, per learned activation quantizer.
+    """Returns the fraction of values on each level of each learned activation quantizer.
 
     Args:
-        model: Functional or Sequential model with `Quantize` layers whose quantizer is a
+        model: A Functional or Sequential model with `Quantize` layers whose quantizer is a
             `LearnableThresholdQuantizer`.
-        batch: What the model takes, at least one example: images [batch, height, width, channels].
+        batch: The model's input with at least one example, such as images
+            `[batch, height, width, channels]`.
 
     Returns:
-        `{layer name: float32 array [2**bits]}` in the model's order; each array adds up to one,
-        entry i is the fraction on level i.
+        `{layer name: float32 array [2**bits]}` in the model's order. Entry i of an array is the
+        fraction of values on level i, so that each array adds up to one.
 
     Raises:
         ValueError: `model` has no such layer or no symbolic inputs, or `batch` is empty.
@@ -35,10 +36,11 @@ def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:
 
 
 class QuantizerProbe:
-    """Reads what enters each learned activation quantizer, from one inference of the model.
+    """Reads the values that enter each learned activation quantizer, in one inference.
 
-    Build it once to read many times: the inference is compiled. It reads the model's current
-    variables; an adaptive model is read at the bit-width that is active when this is built.
+    The inference is compiled, so that a probe is built once and read many times. It reads the
+    model's current variables. An adaptive model is read at the bit-width that is active when the
+    probe is built.
 
     Args:
         model: See `level_occupancy`.
@@ -53,38 +55,41 @@ class QuantizerProbe:
     def __init__(self, model: keras.Model) -> None:
         if not getattr(model, 'inputs', None):
             raise ValueError(
-                f'`model` ({getattr(model, "name", model)!r}) must be a built Functional or '
-                f'Sequential tf_keras model, got a {type(model).__name__} without symbolic inputs.'
+                'model: expected a built Functional or Sequential tf_keras model, got the '
+                f'{type(model).__name__} {getattr(model, "name", model)!r} without symbolic '
+                'inputs. Build it with an Input layer.'
             )
         self.layers = [layer for layer in model.layers if _learns_thresholds(layer)]
         if not self.layers:
             raise ValueError(
-                f'`model` ({model.name!r}) has no Quantize layer with a '
-                'LearnableThresholdQuantizer. Quantize it with N2UQScheme first; layers inside a '
-                'nested model are not looked at.'
+                f'model: expected a Quantize layer with a LearnableThresholdQuantizer, got '
+                f'{model.name!r} without one. Quantize the model with N2UQScheme first. Layers '
+                'inside a nested model are not looked at.'
             )
-        # Not `layer.input`: quantize_apply leaves its layers with calls in another model, too.
+        # `layer.input` is ambiguous: quantize_apply leaves its layers with calls in another model.
         calls = {node.layer: node for node in nodes_in_order(model)}
         tensors = [tensors_read(calls[layer])[0] for layer in self.layers]
         self._inputs_of_layers = keras.Model(model.inputs, tensors)
         self._read = tf.function(self._trace, reduce_retracing=True)
 
     def read(self, batch: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Runs the model on `batch` in inference mode.
+        """Runs the model on a batch in inference mode.
 
         Args:
-            batch: What the model takes, at least one example.
+            batch: The model's input with at least one example.
 
         Returns:
-            `{layer name: (values, occupancy)}`: the float32 tensor that enters the quantizer, and
-            the fraction of its values on each level, [2**bits].
+            `{layer name: (values, occupancy)}`: the tensor that enters the quantizer, float32
+            `[batch, ...]`, and the fraction of its values on each level, float32 `[2**bits]`.
 
         Raises:
             ValueError: `batch` is empty.
         """
         batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
         if any(int(tf.size(tensor)) == 0 for tensor in tf.nest.flatten(batch)):
-            raise ValueError('`batch` must hold at least one example, got an empty one.')
+            raise ValueError(
+                'batch: expected at least one example, got an empty batch. Give a larger one.'
+            )
         readings = self._read(batch)
         return {
             layer.name: (values.numpy(), occupancy.numpy())
@@ -100,15 +105,17 @@ class QuantizerProbe:
 
 
 def thresholds(layer: Quantize) -> np.ndarray:
-    """Where the quantizer's levels change, in the units of the tensor that enters the layer.
+    """Returns a quantizer's thresholds, in the units of the tensor that enters the layer.
 
     Threshold i lies at (d_{i-1} + a_i / 2) / input_scale, with d_0 the start and a_i the intervals.
+
+    Source: Liu et al., "Nonuniform-to-Uniform Quantization", CVPR 2022, section 3.2.
 
     Args:
         layer: A built `Quantize` layer with a `LearnableThresholdQuantizer`.
 
     Returns:
-        Float32 array [2**bits - 1].
+        A float32 array `[2**bits - 1]`, rising.
     """
     _, weights = in_use(layer.quantizer, layer.quantizer_weights)
     intervals = n2uq.floored_intervals(tf.convert_to_tensor(weights['intervals']))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,12 +11,21 @@ import tf_keras as keras
 from absl import logging
 
 from tf_n2uq._compat.keras_training import OpenOptimizer, index_of, untracked
-from tf_n2uq.training import arguments
+from tf_n2uq.training import argument_checks
+from tf_n2uq.training.variable_groups import (
+    Selector,
+    VariableGroup,
+    checked_selector,
+    checked_selectors,
+    from_config,
+    selects,
+    to_config,
+)
 
-Multipliers = Mapping[str, float] | Iterable[Sequence[Any]]
+Multipliers = Mapping[Any, float] | Iterable[Sequence[Any]]
 
-THRESHOLDS_AND_SCALES_AT_A_TENTH: Mapping[str, float] = {
-    r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$': 0.1
+THRESHOLDS_AND_SCALES_AT_A_TENTH: Mapping[VariableGroup, float] = {
+    VariableGroup.QUANTIZER_PARAMETERS: 0.1
 }
 """N2UQ's second learning rate: what quantizers learn moves at a tenth of what kernels do."""
 
@@ -31,27 +39,29 @@ class LearningRateGroups(OpenOptimizer):
         class GroupedSGD(LearningRateGroups, keras.optimizers.SGD):
             pass
 
-    A variable's learning rate is the optimizer's learning rate times the factor of the first
-    pattern that matches its name; without a match the factor is one. It is the learning rate that
-    is multiplied, not the gradient: Adam and its relatives would divide a gradient's factor out
-    again. Decoupled weight decay uses the variable's own learning rate, as parameter groups do
-    elsewhere.
+    The learning rate of a variable is the optimizer's learning rate times the factor of the first
+    group that the variable is in. A variable that is in none of the groups has the factor one.
+    The learning rate is multiplied and not the gradient, because Adam and its relatives would
+    divide the factor of a gradient out again. Decoupled weight decay uses the variable's own
+    learning rate.
+
+    A group is a `VariableGroup`, which knows its variables by what they are, or a regular
+    expression, by which users name variables of their own choice.
 
     Args:
-        multipliers: `{pattern: factor}` or pairs `(pattern, factor)`. A pattern is a regular
-            expression that is searched for in the variable's name without its `:0`, for example
-            `conv/quantizer_start`. A factor is a finite number, zero or above; at zero the
-            variable stands still.
-        no_decay: Patterns likewise: the variables whose name one of them matches have no weight
-            decay, besides those of Keras' `exclude_from_weight_decay`. Unlike the latter, it is
-            saved with the optimizer.
-        *args: What the optimizer class takes.
-        **kwargs: What the optimizer class takes.
+        multipliers: `{group: factor}` or pairs `(group, factor)`. A factor is a finite number,
+            zero or above. At zero the variables stand still. A regular expression is searched for
+            in the variable's name without its `:0`, for example in `conv/kernel`.
+        no_decay: The groups whose variables have no weight decay, in addition to the variables of
+            Keras' `exclude_from_weight_decay`. This argument is saved with the optimizer, which
+            Keras' setting is not.
+        *args: Arguments of the optimizer class.
+        **kwargs: Arguments of the optimizer class.
 
     Raises:
         TypeError: `multipliers` is neither a mapping nor pairs, `no_decay` is not a sequence, a
-            pattern is not a string, or a factor is not a number.
-        ValueError: A pattern is not a regular expression, or a factor is negative or not finite.
+            group is neither a `VariableGroup` nor a string, or a factor is not a number.
+        ValueError: A string is not a regular expression, or a factor is negative or not finite.
     """
 
     _factor_in_use = 1.0
@@ -60,11 +70,11 @@ class LearningRateGroups(OpenOptimizer):
         self,
         *args: Any,
         multipliers: Multipliers = (),
-        no_decay: Sequence[str] = (),
+        no_decay: Sequence[Selector] = (),
         **kwargs: Any,
     ) -> None:
-        groups = _checked_groups(multipliers)
-        no_decay = _checked_patterns(no_decay)
+        groups = _checked_multipliers(multipliers)
+        no_decay = checked_selectors(no_decay, 'no_decay')
         super().__init__(*args, **kwargs)
         self._groups = untracked(self, groups)
         self._no_decay = untracked(self, no_decay)
@@ -73,7 +83,10 @@ class LearningRateGroups(OpenOptimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """The base learning rate; while a group is being updated, that group's."""
+        """The base learning rate; while a group is being updated, the learning rate of the group.
+
+        It is a scalar variable or tensor.
+        """
         base = super().learning_rate
         if self._factor_in_use == 1.0:
             return base
@@ -84,40 +97,70 @@ class LearningRateGroups(OpenOptimizer):
         keras.optimizers.Optimizer.learning_rate.fset(self, value)
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
-        """Creates the state for `var_list` and finds each variable's group."""
+        """Creates the optimizer's state for variables and finds the group of each.
+
+        Args:
+            var_list: The trainable variables as the model holds them.
+        """
         super().build(var_list)
-        # Keras builds again in every traced step; as for its own state, the first list decides.
+        # Keras builds again in every traced step. As with Keras' own state, the first list counts.
         if not self._factors:
-            names = [re.sub(r':\d+$', '', variable.name) for variable in var_list]
-            self._factors = untracked(self, tuple(self._factor_of(name) for name in names))
-            self._decays = untracked(
-                self,
-                tuple(not any(re.search(each, name) for each in self._no_decay) for name in names),
-            )
-            self._warn_of_idle_patterns(names)
+            self._factors = untracked(self, tuple(map(self._factor_of, var_list)))
+            self._decays = untracked(self, tuple(map(self._decay_of, var_list)))
+            self._warn_of_idle_groups(var_list)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
-        """Updates `variable` at the learning rate of its group."""
-        with self._at_factor(self._factor_of_variable(variable)):
+        """Updates a variable at the learning rate of its group.
+
+        Args:
+            gradient: A tensor of the variable's shape, or `tf.IndexedSlices`.
+            variable: One of the variables that the optimizer was built with, or a replica's part
+                of one.
+        """
+        with self._at_factor(self._factors[index_of(self, variable)]):
             super().update_step(gradient, variable)
 
     def get_config(self) -> dict[str, Any]:
-        """The optimizer's configuration, `multipliers` as a list of `[pattern, factor]`."""
+        """Returns the configuration, with `multipliers` as a list of `[group, factor]`.
+
+        A regular expression stands for itself, and a `VariableGroup` is a dictionary.
+        """
         return {
             **super().get_config(),
-            'multipliers': [list(group) for group in self._groups],
-            'no_decay': list(self._no_decay),
+            'multipliers': [[to_config(group), factor] for group, factor in self._groups],
+            'no_decay': [to_config(group) for group in self._no_decay],
         }
 
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> LearningRateGroups:
+        """Returns the optimizer that a configuration describes.
+
+        Args:
+            config: The dictionary that `get_config` returned.
+            custom_objects: Classes by name, for Keras.
+        """
+        config = dict(config)
+        if 'multipliers' in config:
+            config['multipliers'] = [
+                (from_config(group), factor) for group, factor in config['multipliers']
+            ]
+        if 'no_decay' in config:
+            config['no_decay'] = [from_config(group) for group in config['no_decay']]
+        return super().from_config(config, custom_objects)
+
     def apply_decay(self, variables: Sequence[tf.Variable]) -> None:
+        """Shrinks the variables that have weight decay, each at the learning rate of its group."""
         by_factor: dict[float, list[tf.Variable]] = {}
         for variable in variables:
-            by_factor.setdefault(self._factor_of_variable(variable), []).append(variable)
+            by_factor.setdefault(self._factors[index_of(self, variable)], []).append(variable)
         for factor, members in by_factor.items():
             with self._at_factor(factor):
                 super().apply_decay(members)
 
     def decays(self, variable: tf.Variable) -> bool:
+        """Returns whether a variable has weight decay."""
         return self._decays[index_of(self, variable)] and super().decays(variable)
 
     @contextlib.contextmanager
@@ -128,22 +171,26 @@ class LearningRateGroups(OpenOptimizer):
         finally:
             self._factor_in_use = 1.0
 
-    def _factor_of_variable(self, variable: tf.Variable) -> float:
-        return self._factors[index_of(self, variable)]
+    def _factor_of(self, variable: tf.Variable) -> float:
+        factors = (factor for group, factor in self._groups if selects(group, variable))
+        return next(factors, 1.0)
 
-    def _factor_of(self, name: str) -> float:
-        return next((factor for pattern, factor in self._groups if re.search(pattern, name)), 1.0)
+    def _decay_of(self, variable: tf.Variable) -> bool:
+        return not any(selects(group, variable) for group in self._no_decay)
 
-    def _warn_of_idle_patterns(self, names: Sequence[str]) -> None:
-        for pattern, factor in self._groups:
-            if not any(re.search(pattern, name) for name in names):
+    def _warn_of_idle_groups(self, variables: Sequence[tf.Variable]) -> None:
+        given = [(group, f'multipliers (factor {factor:g})') for group, factor in self._groups]
+        if self.weight_decay:
+            given += [(group, 'no_decay') for group in self._no_decay]
+        for group, argument in given:
+            if not any(selects(group, variable) for variable in variables):
                 logging.warning(
-                    '%s: the pattern %r of `multipliers` (factor %g) matches none of the %d '
-                    'variables.',
+                    '%s: %s: %s matches none of the %d variables, so it changes nothing. Leave '
+                    'it out, or give a group that the model has.',
                     type(self).__name__,
-                    pattern,
-                    factor,
-                    len(names),
+                    argument,
+                    group if isinstance(group, VariableGroup) else f'the pattern {group!r}',
+                    len(variables),
                 )
 
 
@@ -155,11 +202,12 @@ class N2UQAdam(LearningRateGroups, keras.optimizers.Adam):
     Generalized Straight-Through Estimation", CVPR 2022, section 4.1.
 
     Args:
-        learning_rate: Base learning rate, a number or a Keras schedule such as `linear_decay`.
-        multipliers: See `LearningRateGroups`. By default the variables that quantizers learn
-            (`*_start`, `*_intervals`, `*_input_scale`, `*_output_scale`, `*_clip_value`,
-            `*_step_size`) at 0.1.
-        **kwargs: What `tf_keras.optimizers.Adam` takes: `beta_1`, `weight_decay`, `clipnorm`...
+        learning_rate: The base learning rate, a number or a Keras schedule such as
+            `linear_decay`.
+        multipliers: See `LearningRateGroups`. By default `VariableGroup.QUANTIZER_PARAMETERS`
+            learns at 0.1.
+        **kwargs: Further arguments of `LearningRateGroups` and `tf_keras.optimizers.Adam`, such
+            as `no_decay`, `beta_1`, `weight_decay` or `clipnorm`.
 
     Raises:
         TypeError: See `LearningRateGroups`.
@@ -176,50 +224,28 @@ class N2UQAdam(LearningRateGroups, keras.optimizers.Adam):
         super().__init__(learning_rate=learning_rate, multipliers=multipliers, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The optimizer's configuration."""
+        """Returns the optimizer's configuration."""
         # Keras' Adam leaves this one out of its own.
         return {**super().get_config(), 'adaptive_epsilon': self.adaptive_epsilon}
 
 
-def _checked_groups(multipliers: Multipliers) -> tuple[tuple[str, float], ...]:
+def _checked_multipliers(multipliers: Multipliers) -> tuple[tuple[Selector, float], ...]:
     pairs = multipliers.items() if isinstance(multipliers, Mapping) else multipliers
     if isinstance(pairs, str) or not isinstance(pairs, Iterable):
         raise TypeError(
-            f'`multipliers` must be {{pattern: factor}} or pairs (pattern, factor), got '
-            f'{multipliers!r}.'
+            f'multipliers: expected {{group: factor}} or pairs (group, factor), got '
+            f'{multipliers!r}. Give a dictionary.'
         )
-    return tuple(_checked_group(pair) for pair in pairs)
+    return tuple(_checked_pair(pair) for pair in pairs)
 
 
-def _checked_patterns(patterns: Any) -> tuple[str, ...]:
-    if isinstance(patterns, str) or not isinstance(patterns, Iterable):
-        raise TypeError(f'`no_decay` must be a sequence of regular expressions, got {patterns!r}.')
-    return tuple(_checked_pattern(pattern, '`no_decay`') for pattern in patterns)
-
-
-def _checked_group(pair: Any) -> tuple[str, float]:
+def _checked_pair(pair: Any) -> tuple[Selector, float]:
     try:
-        pattern, factor = pair
+        group, factor = pair
     except (TypeError, ValueError):
-        pattern = None
-    if not isinstance(pattern, str):
         raise TypeError(
-            f'`multipliers` must hold pairs (pattern, factor) with a string for pattern, got '
-            f'{pair!r}.'
-        )
-    number = arguments.finite_number(factor, f'`multipliers`: the factor of {pattern!r}')
-    if number < 0:
-        raise ValueError(
-            f'`multipliers`: the factor of {pattern!r} must be at least 0, got {factor!r}.'
-        )
-    return _checked_pattern(pattern, '`multipliers`'), number
-
-
-def _checked_pattern(pattern: Any, name: str) -> str:
-    if not isinstance(pattern, str):
-        raise TypeError(f'{name} must hold strings, got {pattern!r}.')
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f'{name}: {pattern!r} is not a regular expression: {error}.') from error
-    return pattern
+            f'multipliers: expected pairs (group, factor), got {pair!r}. Give a dictionary.'
+        ) from None
+    selector = checked_selector(group, 'multipliers')
+    name = f'multipliers: the factor of {group!r}'
+    return selector, argument_checks.number_from_zero(factor, name)

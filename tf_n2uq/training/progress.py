@@ -1,4 +1,4 @@
-"""How fast a training is, and how long it will take."""
+"""Shows how fast a training is and how long it will take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import tensorflow as tf
 import tf_keras as keras
 import tqdm
 
+from tf_n2uq.training import argument_checks
+
 _SECONDS_BETWEEN_LINES_OF_A_FILE = 60.0
 _SECONDS_BETWEEN_UPDATES = 0.5
 
@@ -18,22 +20,27 @@ class Progress(keras.callbacks.Callback):
     """Shows images per second and the time left, and logs `images_per_second` after each epoch.
 
     Within an epoch a bar shows the rate, the time left and the loss. After each epoch one line
-    has its metrics and the time left for all epochs. The rate is that of training alone: without
+    shows its metrics and the time left for all epochs. The rate is that of training alone, without
     the first step, in which TensorFlow traces the model, and without validation.
 
-    Put it before `MetricsLog` so that the log has the rate; `fit` does so with its `callbacks`.
+    The callback stands before `MetricsLog`, so that the log has the rate. `fit` puts its
+    `callbacks` there.
 
     Args:
-        batch_size: Images in a batch of all replicas together.
-        visible: Whether to show anything; the rate is logged in any case.
-        unit: What the bar counts.
+        batch_size: The number of images in a batch of all replicas together, at least one.
+        visible: Whether to show anything. The rate is logged in any case.
+        unit: The word for an image in the bar.
+
+    Raises:
+        TypeError: `batch_size` is not an integer.
+        ValueError: `batch_size` is below one.
     """
 
     def __init__(self, batch_size: int, visible: bool = True, unit: str = 'img') -> None:
         super().__init__()
         # Keras would fetch every batch's metrics for this callback otherwise.
         self._supports_tf_logs = True
-        self._batch_size = batch_size
+        self._batch_size = argument_checks.positive_integer(batch_size, 'batch_size')
         self._visible = visible
         self._unit = unit
         self._bar: Any = None
@@ -77,7 +84,10 @@ class Progress(keras.callbacks.Callback):
 
 
 def _summands(model: keras.Model) -> int:
-    """How many replicas' metrics Keras adds up after a batch; after an epoch it does not."""
+    """Returns the number of replicas whose metrics Keras adds up after a batch.
+
+    After an epoch Keras takes their mean instead.
+    """
     strategy = model.distribute_strategy
     tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     return 1 if tpu else strategy.num_replicas_in_sync
@@ -99,7 +109,7 @@ class _Rate:
             self._images += images
 
     def per_second(self) -> float:
-        """Images per second after the first step; NaN if there was no other one."""
+        """Returns images per second after the first step, or NaN without a second one."""
         seconds = self._last - self._first
         return self._images / seconds if seconds > 0 else float('nan')
 
@@ -111,13 +121,18 @@ def input_speed(dataset: tf.data.Dataset, batches: int = 20) -> float:
     """Measures how many images per second a dataset gives when nothing else runs.
 
     Args:
-        dataset: Batches of images or of tuples that start with them. It is read from its
-            beginning; give one that is not used for training, whose order would move on.
-        batches: How many batches to read after the first, which fills the buffers.
+        dataset: Batches of images, or of tuples that start with images. It is read from its
+            beginning, so it must not be the dataset of a training, whose order would move on.
+        batches: The number of batches to read after the first, which fills the buffers.
 
     Returns:
-        Images per second; NaN if the dataset has only one batch.
+        Images per second, or NaN if the dataset has only one batch.
+
+    Raises:
+        TypeError: `batches` is not an integer.
+        ValueError: `batches` is below one.
     """
+    batches = argument_checks.positive_integer(batches, 'batches')
     rate = _Rate()
     for batch in dataset.take(batches + 1):
         rate.count(len(tf.nest.flatten(batch)[0]))
@@ -125,7 +140,11 @@ def input_speed(dataset: tf.data.Dataset, batches: int = 20) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Writes seconds as people say them, such as `2 h 05 min`."""
+    """Returns a number of seconds as people say it, such as `2 h 05 min`.
+
+    Args:
+        seconds: A duration of zero or more seconds.
+    """
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
         return f'{rest} s'

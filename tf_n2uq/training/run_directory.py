@@ -1,4 +1,4 @@
-"""The folder of a training run: what was run, on what, and what came out."""
+"""The folder of a training run, with its configuration, its environment and its summary."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_n2uq.training import files
+from tf_n2uq.training.monitored_metric import checked_mode
 
 _CONFIG = 'config.yaml'
 _ENVIRONMENT = 'environment.json'
@@ -31,23 +32,24 @@ _PACKAGES = (
 
 
 class RunDirectory:
-    """A folder that says how it came about, and in which nothing is overwritten unasked.
+    """A folder that records how its run was made, and whose run is not overwritten unasked.
 
-    `config.yaml` holds the configuration as run, `environment.json` one entry for each start of
-    the run (versions, git revision, command, devices).
+    `config.yaml` holds the configuration as run. `environment.json` holds one entry for each start
+    of the run, with versions, git revision, command and devices.
 
     Attributes:
         path: The folder.
-        resumes: Whether it held a run already.
+        resumes: Whether the folder held a run already.
 
     Args:
-        path: The folder; it is created if it is not there.
-        resume: Whether to go on with a run in it. A folder without one is then started.
-        name: What the caller calls the argument `path`, for errors.
+        path: The folder. It is created if it is not there.
+        resume: Whether to go on with the run in the folder. Without a run in it, a run is started.
+        name: The user's name of the argument `path`, for errors.
 
     Raises:
         OSError: The folder cannot be written.
-        ValueError: It holds a run, and `resume` is False.
+        TypeError: `path` is not a path.
+        ValueError: The folder holds a run, and `resume` is False.
     """
 
     def __init__(
@@ -57,20 +59,20 @@ class RunDirectory:
         self.resumes = (self.path / _CONFIG).exists()
         if self.resumes and not resume:
             raise ValueError(
-                f'{name}: expected a folder without a run, got {str(self.path)!r}. Pass --resume '
-                'to go on with that run, or give another folder.'
+                f'{name}: expected a folder without a run, got {str(self.path)!r}. Pass '
+                'resume=True (--resume) to go on with that run, or give another folder.'
             )
 
     def recorded_config(self) -> str | None:
-        """Returns the text of the configuration of the run in the folder, None without one."""
+        """Returns the configuration of the run in the folder as text, or None without a run."""
         return (self.path / _CONFIG).read_text(encoding='utf-8') if self.resumes else None
 
     def begin(self, config: str, environment: Mapping[str, Any]) -> None:
         """Records a start of the run.
 
         Args:
-            config: Text of the configuration; written if the folder holds no run yet.
-            environment: What `describe_environment` returned.
+            config: The text of the configuration. It is written if the folder holds no run yet.
+            environment: The dictionary from `describe_environment`.
         """
         starts = []
         path = self.path / _ENVIRONMENT
@@ -78,20 +80,21 @@ class RunDirectory:
             starts = json.loads(path.read_text(encoding='utf-8'))
         text = json.dumps([*starts, dict(environment)], indent=2) + '\n'
         files.replace_text(str(path), text)
-        # Last: with it the folder counts as a run.
+        # This file comes last, because with it the folder counts as a run.
         if not self.resumes:
             files.replace_text(str(self.path / _CONFIG), config)
 
 
 def describe_environment(source: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns what a result may depend on besides its configuration.
+    """Returns the facts that a result may depend on besides its configuration.
 
     Args:
         source: A folder inside the git repository whose revision counts.
 
     Returns:
-        Time, command, versions of Python and packages (None: not installed), git revision (None
-        outside a repository; `+changes` if files differ from it), and devices.
+        Time, command, versions of Python and packages, git revision, and devices, by name. The
+        version of a package that is not installed is None. The revision is None outside a
+        repository, and ends in `+changes` if files differ from it.
     """
     return {
         'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
@@ -106,29 +109,53 @@ def describe_environment(source: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def run_summary(
-    title: str, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], monitor: str
+    title: str,
+    facts: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    monitor: str,
+    mode: str | None = None,
 ) -> str:
     """Writes a page about a run.
 
     Args:
-        title: Its heading.
-        facts: What to say first, by name.
+        title: The heading of the page.
+        facts: Facts about the run by name, which come first.
         rows: The metrics of the epochs, as `read_metrics` returns them.
-        monitor: The metric whose best epoch is shown beside the last.
+        monitor: The metric whose best epoch is shown beside the last one.
+        mode: 'max' or 'min', as for `BestCheckpoint`.
 
     Returns:
-        Markdown.
+        The page in Markdown. Without an epoch that has a finite value of the metric, it shows the
+        last epoch alone.
+
+    Raises:
+        ValueError: `monitor` is none of the metrics, or `mode` is as `BestCheckpoint` refuses it.
     """
     lines = [f'# {title}', '', '| | |', '|---|---|']
     lines += [f'| {name} | {_cell(value)} |' for name, value in facts.items()]
     if rows:
-        known = [row for row in rows if row.get(monitor) is not None] or list(rows)
-        choose = min if 'loss' in monitor else max
-        best = choose(known, key=lambda row: row.get(monitor) or 0.0)
-        names = list(dict.fromkeys(name for row in (best, rows[-1]) for name in row))
-        lines += ['', f'| | best epoch by {monitor} | last epoch |', '|---|---|---|']
-        lines += [f'| {n} | {_cell(best.get(n))} | {_cell(rows[-1].get(n))} |' for n in names]
+        columns = {'last epoch': rows[-1]}
+        if (best := _best_row(rows, monitor, mode)) is not None:
+            columns = {f'best epoch by {monitor}': best, **columns}
+        names = list(dict.fromkeys(name for row in columns.values() for name in row))
+        lines += ['', f'| | {" | ".join(columns)} |', '|---' * (1 + len(columns)) + '|']
+        for name in names:
+            cells = (_cell(row.get(name)) for row in columns.values())
+            lines.append(f'| {name} | {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
+
+
+def _best_row(
+    rows: Sequence[Mapping[str, Any]], monitor: str, mode: str | None
+) -> Mapping[str, Any] | None:
+    if not any(monitor in row for row in rows):
+        raise ValueError(
+            f'monitor: expected one of the metrics {sorted(rows[-1])}, got {monitor!r}. Name one '
+            'of them.'
+        )
+    known = [row for row in rows if row.get(monitor) is not None]
+    choose = min if checked_mode(monitor, mode) == 'min' else max
+    return choose(known, key=lambda row: row[monitor], default=None)
 
 
 def _cell(value: Any) -> str:

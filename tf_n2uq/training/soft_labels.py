@@ -1,4 +1,4 @@
-"""Soft labels: what a network learns from the probabilities of another."""
+"""Soft labels: a network learns from the probabilities of another network."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ _SMALLEST_PROBABILITY = 1e-7
 
 
 class SoftCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits against the softmax of other logits, both [batch, ..., classes].
+    """Cross-entropy of logits against the softmax of other logits, at a temperature T.
 
-    Both are softened by the temperature T:
+    The loss of one example is
 
         loss = -T² · Σ_c softmax(y_true / T)_c · log softmax(y_pred / T)_c
+
+    Both arguments of a call are logits of a floating dtype, `[batch, ..., classes]`.
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, equation 1 and
     section 2.1 (temperature and its square).
 
     Args:
-        temperature: T, above zero.
+        temperature: T, a number above zero.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -30,6 +32,7 @@ class SoftCrossEntropy(keras.losses.Loss):
         self._temperature = temperature
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of each example, `[batch, ...]`."""
         probabilities = tf.nn.softmax(y_true / self._temperature)
         log_probabilities = tf.nn.log_softmax(y_pred / self._temperature)
         cross_entropy = -tf.reduce_sum(probabilities * log_probabilities, axis=-1)
@@ -37,15 +40,16 @@ class SoftCrossEntropy(keras.losses.Loss):
 
 
 def logits_of(outputs: tf.Tensor, are_logits: bool) -> tf.Tensor:
-    """Returns float32 logits of what a model gives.
+    """Returns the logits that belong to a model's outputs.
+
+    The logarithm of probabilities serves as logits, because its softmax is the probabilities.
 
     Args:
-        outputs: Logits or probabilities, [batch, ..., classes].
-        are_logits: Which of the two.
+        outputs: Logits or probabilities of any floating dtype, `[batch, ..., classes]`.
+        are_logits: Whether `outputs` are logits.
 
     Returns:
-        Shape of `outputs`. The logarithm of probabilities is as good as logits: softmax gives them
-        back.
+        Logits, float32, in the shape of `outputs`.
     """
     outputs = tf.cast(outputs, tf.float32)
     if are_logits:
@@ -57,20 +61,29 @@ def gives_logits(model: keras.Model, from_logits: bool | None, name: str) -> boo
     """Tells whether a model ends in logits.
 
     Args:
-        model: A built model.
-        from_logits: What the user says of it; None: look at its last layer.
-        name: What the user knows the model as, for errors.
+        model: A built model with one output.
+        from_logits: The user's word for it. With None the model's last layer decides: a softmax
+            gives probabilities, and any other layer but a sigmoid gives logits.
+        name: The name of the user's argument that is the model, for errors.
 
     Raises:
-        ValueError: `from_logits` is None and the last layer cannot be found.
+        ValueError: `from_logits` is None, and the last layer cannot be found or is a sigmoid.
     """
     if from_logits is not None:
         return from_logits
-    return not _is_softmax(_last_layer(model, name))
+    activation = _activation_of(_last_layer(model, name))
+    if activation is keras.activations.sigmoid:
+        raise ValueError(
+            f'{name}: expected a model that ends in logits or in a softmax, got {model.name!r}, '
+            'which ends in a sigmoid. Its outputs are neither logits nor probabilities that add '
+            'up to one. Take the sigmoid off, or pass from_logits=True to use its outputs as '
+            'logits.'
+        )
+    return activation is not keras.activations.softmax
 
 
 def _last_layer(model: keras.Model, name: str) -> keras.layers.Layer:
-    """The layer that computes the model's output; what only passes it on is not it."""
+    """Returns the layer that computes a model's output, and not one that passes it on."""
     last = None
     for last in layers_in_front(model.outputs[0]) if model.outputs else ():
         if isinstance(last, keras.Model):
@@ -80,9 +93,10 @@ def _last_layer(model: keras.Model, name: str) -> keras.layers.Layer:
     if last is not None:
         return last
     raise ValueError(
-        f'`from_logits` is None, but the last layer of `{name}` ({model.name!r}) cannot be found: '
-        f'it is a {type(model).__name__}, not a Functional or Sequential model. Pass '
-        'from_logits=True if both models end in logits, False if in probabilities.'
+        f'from_logits: expected True or False for the model {model.name!r} ({name}), got None. '
+        f'The model is a {type(model).__name__} and neither Functional nor Sequential, so its '
+        'last layer cannot be found. Pass from_logits=True if both models end in logits, and '
+        'False if both end in probabilities.'
     )
 
 
@@ -95,11 +109,10 @@ def _passes_on(layer: keras.layers.Layer) -> bool:
     return hasattr(layer, 'quantizer') and not hasattr(layer, 'layer')
 
 
-def _is_softmax(layer: keras.layers.Layer) -> bool:
+def _activation_of(layer: keras.layers.Layer) -> object:
     layer = getattr(layer, 'layer', layer)
     if isinstance(layer, keras.layers.Softmax):
-        return True
+        return keras.activations.softmax
     activation = getattr(layer, 'activation', None)
     # TFMOT puts an object around a wrapped layer's activation.
-    activation = getattr(activation, 'activation', activation)
-    return activation is keras.activations.softmax
+    return getattr(activation, 'activation', activation)

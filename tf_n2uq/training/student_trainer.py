@@ -1,4 +1,4 @@
-"""What trainers of a student have in common."""
+"""The model around a student that every trainer is, and the checks of student and teacher."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import tf_keras as keras
 
 
 class StudentTrainer(keras.Model):
-    """A model around a student: it is called and saved as weights, the student as a model.
+    """A model around a student.
+
+    The trainer saves its weights and its optimizer. The model to save is its student.
 
     Attributes:
         student: The model that is trained and that the user keeps.
 
     Args:
         student: A model that `check_student` has let pass.
-        **kwargs: What `tf_keras.Model` takes, such as `name`.
+        **kwargs: Arguments of `tf_keras.Model`, such as `name`.
     """
 
     def __init__(self, student: keras.Model, **kwargs: Any) -> None:
@@ -25,11 +27,16 @@ class StudentTrainer(keras.Model):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
-        """Returns what the student returns."""
+        """Returns the student's output.
+
+        Args:
+            inputs: The student's inputs.
+            training: Whether the student runs as in training.
+        """
         return self.student(inputs, training=training)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: the model to save is `trainer.student`.
+        """Refuses to save the trainer, because the model to save is `trainer.student`.
 
         Raises:
             NotImplementedError: Always.
@@ -37,7 +44,7 @@ class StudentTrainer(keras.Model):
         raise NotImplementedError(self._not_a_model_to_save())
 
     def get_config(self) -> dict[str, Any]:
-        """Refused, see `save`.
+        """Refuses to describe the trainer, see `save`.
 
         Raises:
             NotImplementedError: Always.
@@ -46,17 +53,23 @@ class StudentTrainer(keras.Model):
 
     def _not_a_model_to_save(self) -> str:
         return (
-            f'{type(self).__name__} is not saved as a model, since a teacher is not part of it. '
+            f'{type(self).__name__} is not saved as a model, because a teacher is not part of it. '
             'Call `trainer.student.save(...)`, or `trainer.save_weights(...)` for the student and '
             'the optimizer.'
         )
 
 
 class Untracked:
-    """Holds what neither Keras nor tf.train.Checkpoint shall look into.
+    """Hides an object from Keras and `tf.train.Checkpoint`.
+
+    Keras takes models, metrics and variables in an attribute of a model for parts of the model.
+    It does not look into an object of this class.
 
     Attributes:
-        held: It.
+        held: The hidden object.
+
+    Args:
+        held: The object to hide.
     """
 
     def __init__(self, held: Any) -> None:
@@ -66,24 +79,28 @@ class Untracked:
 def check_student_and_teacher(student: Any, teacher: Any) -> None:
     """Checks that one model can learn from another.
 
+    Args:
+        student: The model that is to be trained.
+        teacher: The model whose outputs are to be learned.
+
     Raises:
         TypeError: A model is not a tf_keras model.
-        ValueError: A model is not built; they are the same or share variables; their inputs or
-            outputs do not fit; or the student has nothing to train.
+        ValueError: A model is not built; the models are the same or share variables; their inputs
+            or outputs do not fit; or the student has nothing to train.
     """
     check_student(student)
     _check_model(teacher, 'teacher')
     if student is teacher:
         raise ValueError(
-            '`student` and `teacher` are the same model; the teacher has to be another one, such '
-            'as the float model that was quantized.'
+            f'teacher: expected another model than student, got the same model {teacher.name!r}. '
+            'Give a teacher of its own, such as the float model that was quantized.'
         )
     shared = {id(variable) for variable in student.weights} & {id(v) for v in teacher.weights}
     if shared:
         raise ValueError(
-            f'`student` and `teacher` share {len(shared)} variables, so training one would change '
-            'the other. Give a teacher with variables of its own '
-            '(`tf_keras.models.clone_model` and `set_weights`).'
+            f'teacher: expected variables of its own, got {teacher.name!r}, whose variables are '
+            f'shared with student in {len(shared)} cases: training the student would change the '
+            'teacher. Give a copy (`tf_keras.models.clone_model` and `set_weights`).'
         )
     _check_shapes(student, teacher, 'input_shape', 'inputs')
     _check_shapes(student, teacher, 'output_shape', 'outputs')
@@ -92,28 +109,31 @@ def check_student_and_teacher(student: Any, teacher: Any) -> None:
 def check_student(student: Any) -> None:
     """Checks that a model can be trained.
 
+    Args:
+        student: The model that is to be trained.
+
     Raises:
-        TypeError: It is not a tf_keras model.
-        ValueError: It is not built, or has nothing to train.
+        TypeError: `student` is not a tf_keras model.
+        ValueError: `student` is not built, or has nothing to train.
     """
     _check_model(student, 'student')
     if not student.trainable_variables:
         raise ValueError(
-            f'`student` ({student.name!r}) has no trainable variables; set `trainable = True`.'
+            f'student: expected a model with trainable variables, got {student.name!r}, which has '
+            'none. Set `trainable = True`.'
         )
 
 
 def _check_model(model: Any, name: str) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
-            f'`{name}` must be a tf_keras model, got {type(model).__module__}.'
-            f'{type(model).__name__}. A Keras 3 model has to be built again with `import tf_keras '
-            'as keras`.'
+            f'{name}: expected a tf_keras model, got {type(model).__module__}.'
+            f'{type(model).__name__}. Build a Keras 3 model again with `import tf_keras as keras`.'
         )
     if not model.built:
         raise ValueError(
-            f'`{name}` ({model.name!r}) is not built. Call `{name}.build(input_shape)` or call it '
-            'on a batch first.'
+            f'{name}: expected a model that is built, got {model.name!r}, which is not. Call '
+            f'`{name}.build(input_shape)`, or call the model on a batch first.'
         )
 
 
@@ -123,15 +143,16 @@ def _check_shapes(student: keras.Model, teacher: keras.Model, attribute: str, wh
         shape = _known_shape(model, attribute)
         if isinstance(shape, (list, dict)) and what == 'outputs':
             raise ValueError(
-                f'`{name}` ({model.name!r}) must have one output, got the shapes {shape}.'
+                f'{name}: expected a model with one output, got {model.name!r} with outputs of '
+                f'the shapes {shape}. Build a model of the output that is to be learned.'
             )
         shapes.append(shape)
     if None in shapes or any(isinstance(shape, (list, dict)) for shape in shapes):
         return
     if not tf.TensorShape(shapes[0]).is_compatible_with(shapes[1]):
         raise ValueError(
-            f'`student` and `teacher` must have the same shape of {what}, got {shapes[0]} and '
-            f'{shapes[1]}.'
+            f'teacher: expected {what} of the shape {shapes[0]}, as those of student, got '
+            f'{shapes[1]}. Give a teacher that was built for the same data.'
         )
 
 

@@ -13,10 +13,10 @@ from tf_n2uq._compat.keras_training import LossesContainer, MetricsContainer
 
 
 class WidthScores:
-    """What `tf_keras.Model.compile` makes of a loss and metrics, with a bit-width in their names.
+    """Loss and metrics of one bit-width, with the bit-width in their names.
 
-    Keras' own containers: they average over replicas, mask, and find out which accuracy
-    'accuracy' is.
+    Keras' own containers do the work: they average over replicas, apply masks, and decide which
+    of its accuracies the name 'accuracy' means.
 
     Attributes:
         bits: The bit-width.
@@ -24,8 +24,8 @@ class WidthScores:
     Args:
         bits: The bit-width.
         loss: A Keras loss or its name.
-        metrics: A Keras metric or its name, or several; metrics are copied.
-        weighted_metrics: Likewise, for those that sample weights apply to.
+        metrics: A Keras metric or its name, or several. Metrics are copied.
+        weighted_metrics: The same, for metrics that sample weights apply to.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class WidthScores:
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss, and the metrics once they have seen a batch; `accuracy_4bit` and the like."""
+        """The loss and, once there was a batch, the metrics; named `accuracy_4bit` and so on."""
         found = [*self._loss.metrics, *self._metrics.metrics]
         suffix = f'_{self.bits}bit'
         for metric in found:
@@ -51,24 +51,33 @@ class WidthScores:
 
     @property
     def mean_loss(self) -> tf.Tensor:
-        """Of all batches since the last reset."""
+        """The mean loss of all batches since the last reset, float32 `[]`."""
         return self._loss.metrics[0].result()
 
     def loss(
         self, target: Any, prediction: Any, sample_weight: Any, regularization: Any = None
     ) -> tf.Tensor:
-        """Returns what is to be minimized, and counts it.
+        """Returns the loss of a batch, and counts it in the mean.
 
         Args:
-            target: What the loss takes.
-            prediction: What the loss takes.
-            sample_weight: Per example, or None.
-            regularization: Losses that are added; None for none.
+            target: The first argument of the loss, `[batch, ...]`.
+            prediction: The second argument of the loss, `[batch, ..., classes]`.
+            sample_weight: One weight per example, `[batch]`, or None.
+            regularization: A list of scalar losses that are added, or None.
+
+        Returns:
+            The loss to be minimized, float32 `[]`.
         """
         return self._loss(target, prediction, sample_weight, regularization_losses=regularization)
 
     def count(self, labels: Any, prediction: Any, sample_weight: Any) -> None:
-        """Updates the metrics."""
+        """Updates the metrics with a batch.
+
+        Args:
+            labels: The labels, `[batch, ...]`.
+            prediction: The network's outputs, `[batch, ..., classes]`.
+            sample_weight: One weight per example, `[batch]`, or None.
+        """
         self._metrics.update_state(labels, prediction, sample_weight)
 
 
@@ -76,7 +85,7 @@ class TotalLoss(keras.metrics.Metric):
     """The sum of the losses of all bit-widths.
 
     Args:
-        scores: Of each bit-width.
+        scores: The scores of each bit-width.
     """
 
     def __init__(self, scores: Sequence[WidthScores]) -> None:
@@ -84,10 +93,10 @@ class TotalLoss(keras.metrics.Metric):
         self._scores = scores
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: the losses are counted where they are computed."""
+        """Does nothing, because each loss is counted where it is computed."""
 
     def result(self) -> tf.Tensor:
-        """Returns the sum, float32 []."""
+        """Returns the sum, float32 `[]`."""
         return tf.add_n([scores.mean_loss for scores in self._scores])
 
 

@@ -194,20 +194,23 @@ def test_wrong_arguments_are_named(blobs):
     model = adaptive_model(points)
     with pytest.raises(ValueError, match='has none to switch'):
         AdaptiveTraining(float_model())
-    with pytest.raises(TypeError, match='`inplace_distillation` must be True or False, got 1'):
+    with pytest.raises(TypeError, match='inplace_distillation: expected True or False, got 1'):
         AdaptiveTraining(model, inplace_distillation=1)
-    with pytest.raises(TypeError, match='`from_logits` must be'):
+    with pytest.raises(TypeError, match='from_logits: expected True, False or None'):
         AdaptiveTraining(model, from_logits='yes')
-    with pytest.raises(ValueError, match='`temperature` must be above zero'):
+    with pytest.raises(ValueError, match='temperature: expected a number above zero'):
         AdaptiveTraining(model, temperature=0)
-    with pytest.raises(ValueError, match='are the same model'):
+    with pytest.raises(ValueError, match='temperature: expected 1.0 without soft labels, got 2.0'):
+        AdaptiveTraining(model, temperature=2.0)
+    AdaptiveTraining(model, temperature=2.0, inplace_distillation=True)
+    with pytest.raises(ValueError, match='got the same model'):
         AdaptiveTraining(model, model)
     trainer = AdaptiveTraining(model)
-    with pytest.raises(ValueError, match='`loss`: expected a loss, as there is no teacher'):
+    with pytest.raises(ValueError, match='loss: expected a loss of labels'):
         trainer.compile('sgd')
-    with pytest.raises(ValueError, match='all bit-widths count alike'):
+    with pytest.raises(ValueError, match='loss_weights: expected None'):
         trainer.compile('sgd', cross_entropy, loss_weights=[1.0])
-    with pytest.raises(ValueError, match='`loss`: expected None beside a teacher'):
+    with pytest.raises(ValueError, match='loss: expected None, because the teacher'):
         AdaptiveTraining(model, float_model(seed=3)).compile('sgd', cross_entropy)
     with pytest.raises(NotImplementedError, match='trainer.student.save'):
         trainer.save('model.keras')

@@ -1,4 +1,4 @@
-"""TensorBoard: loss, accuracy, and what the quantizers do."""
+"""Writes loss, accuracy, and the values and levels of quantizers for TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from tf_n2uq.training.student_trainer import StudentTrainer
 
 
 class QuantizerSummary(keras.callbacks.Callback):
-    """Writes, after each epoch, what every learned activation quantizer does to a sample.
+    """Writes after each epoch how every learned activation quantizer treats a sample.
 
-    Per quantizer, under the name of its layer:
+    There are these summaries for each quantizer, under the name of its layer:
 
-    - `<layer>/input`: histogram of the values that enter it;
-    - `<layer>/thresholds`: histogram of its thresholds, in the same units;
-    - `<layer>/levels`: histogram of the levels that the values fall on, one bar per level;
-    - `<layer>/occupancy/<level>`: fraction of the values on that level.
+    - `<layer>/input`: a histogram of the values that enter it;
+    - `<layer>/thresholds`: a histogram of its thresholds, in the same units;
+    - `<layer>/levels`: a histogram of the levels that the values fall on, one bar per level;
+    - `<layer>/occupancy/<level>`: the fraction of the values on that level.
 
-    Of a `Distillation` or an `AdaptiveTraining` it looks at the student, at its active bit-width.
-    The step is the epoch, from 0 as in Keras' `TensorBoard` callback.
+    Of a `Distillation` or an `AdaptiveTraining` the callback looks at the student, at its active
+    bit-width. The step is the epoch, from 0 as in Keras' `TensorBoard` callback. Training raises
+    a ValueError if the model has no learned activation quantizer or the sample is empty.
 
     Args:
-        log_dir: Folder for the event file; it is created if it is not there.
-        dataset_sample: A batch of what the model takes: images [batch, height, width, channels].
+        log_dir: The folder for the event file. It is created if it is not there.
+        dataset_sample: The model's input for one batch, such as images
+            `[batch, height, width, channels]`.
 
     Raises:
         ImportError: The package `tensorboard` is not installed.
         OSError: `log_dir` cannot be written.
-        ValueError: At the start of training: the model has no learned activation quantizer, or
-            `dataset_sample` is empty.
+        TypeError: `log_dir` is not a path.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str], dataset_sample: Any) -> None:
@@ -46,13 +47,25 @@ class QuantizerSummary(keras.callbacks.Callback):
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Builds the inference of the sample."""
+        """Builds the inference of the sample.
+
+        Raises:
+            ValueError: The model has no learned activation quantizer.
+        """
         model = self.model.student if isinstance(self.model, StudentTrainer) else self.model
         self._probe = occupancy.QuantizerProbe(model)
         self._writer = tf.summary.create_file_writer(self._log_dir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the summaries of all quantizers."""
+        """Writes the summaries of all quantizers.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+            logs: The metrics of the epoch, which are not read.
+
+        Raises:
+            ValueError: The sample is empty.
+        """
         assert self._probe is not None
         readings = self._probe.read(self._sample)
         with self._writer.as_default(step=epoch):
@@ -71,10 +84,10 @@ class QuantizerSummary(keras.callbacks.Callback):
 def tensorboard_callbacks(
     log_dir: str | os.PathLike[str], dataset_sample: Any
 ) -> list[keras.callbacks.Callback]:
-    """Keras' `TensorBoard` for loss and metrics, and a `QuantizerSummary`.
+    """Returns Keras' `TensorBoard` for loss and metrics, and a `QuantizerSummary`.
 
     Args:
-        log_dir: Folder to give to `tensorboard --logdir`; it is created if it is not there.
+        log_dir: The folder for `tensorboard --logdir`. It is created if it is not there.
         dataset_sample: See `QuantizerSummary`.
 
     Returns:
@@ -83,6 +96,7 @@ def tensorboard_callbacks(
     Raises:
         ImportError: The package `tensorboard` is not installed.
         OSError: `log_dir` cannot be written.
+        TypeError: `log_dir` is not a path.
     """
     summary = QuantizerSummary(os.path.join(os.fspath(log_dir), 'quantizers'), dataset_sample)
     return [keras.callbacks.TensorBoard(os.fspath(log_dir), write_graph=False), summary]
@@ -99,7 +113,7 @@ def _write_occupancy(name: str, fractions: np.ndarray, size: int) -> None:
 
 
 def _write_bars(tag: str, bars: np.ndarray) -> None:
-    """Writes ready-made histogram bars, rows of left edge, right edge and count."""
+    """Writes a histogram whose rows are left edge, right edge and count, `[bars, 3]`."""
     from tensorboard.plugins.histogram import metadata
 
     tf.summary.write(
@@ -114,5 +128,6 @@ def _check_tensorboard() -> None:
         import tensorboard  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'QuantizerSummary needs the package tensorboard. Install it: pip install tensorboard'
+            'QuantizerSummary: expected the package tensorboard, which is not installed. Install '
+            'it with: pip install tensorboard'
         ) from error

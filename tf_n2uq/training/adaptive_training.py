@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.schemes.adaptive.switching import at_bits, bit_widths, check_adaptive
-from tf_n2uq.training import arguments
+from tf_n2uq.training import argument_checks
 from tf_n2uq.training.soft_labels import SoftCrossEntropy, gives_logits, logits_of
 from tf_n2uq.training.student_trainer import (
     StudentTrainer,
@@ -23,7 +23,7 @@ class AdaptiveTraining(StudentTrainer):
     """Trains all bit-widths of an adaptive network in every step.
 
     A step runs the batch at each bit-width, from the highest to the lowest, and follows the sum of
-    their losses. Only one bit-width's activations are in memory at a time.
+    their losses. Only the activations of one bit-width are in memory at a time.
 
         model = quantize_apply(annotated, scheme=AdaBitsScheme(bits=(8, 6, 5, 4)))
         tf_n2uq.calibrate(model, images)
@@ -43,22 +43,26 @@ class AdaptiveTraining(StudentTrainer):
         student: The model that is trained and that the user keeps.
 
     Args:
-        student: A model from `quantize_apply` with `AdaBitsScheme`, with one output.
-        teacher: Built tf_keras model, as for `Distillation`: its soft labels take the place of the
-            labels. None: labels.
+        student: A model from `quantize_apply` with `AdaBitsScheme`, with one output of shape
+            `[batch, ..., classes]`.
+        teacher: A built tf_keras model, as for `Distillation`: its soft labels take the place of
+            the labels. With None the network learns from labels.
         inplace_distillation: Whether the highest bit-width alone learns from labels or teacher,
-            and the others from its soft labels, through which no gradient goes.
-        from_logits: Whether student and teacher end in logits (True) or in probabilities (False);
-            None looks at the last layer of each. Not asked for without soft labels.
-        temperature: Of soft labels, finite and above zero, see `Distillation`.
-        **kwargs: What `tf_keras.Model` takes, such as `name`.
+            and the other bit-widths from its soft labels, through which no gradient goes.
+        from_logits: Whether student and teacher end in logits (True) or in probabilities (False).
+            With None the last layer of each model decides. The value matters only where there are
+            soft labels.
+        temperature: The temperature of soft labels, finite and above zero, see `Distillation`. It
+            is 1.0 where there are no soft labels.
+        **kwargs: Arguments of `tf_keras.Model`, such as `name`.
 
     Raises:
         TypeError: A model is not a tf_keras model, `inplace_distillation` is not a bool,
-            `from_logits` not a bool or None, or `temperature` not a number.
-        ValueError: `student` is not adaptive, not built, has nothing to train or several outputs;
-            the teacher does not fit; `temperature` is out of range; or `from_logits` is None and
-            the last layer of a model cannot be found.
+            `from_logits` is not a bool or None, or `temperature` is not a number.
+        ValueError: `student` is not adaptive, is not built, has nothing to train or several
+            outputs; the teacher does not fit; `temperature` is out of range, or is given without
+            soft labels; or `from_logits` is None and the last layer of a model cannot be found or
+            is a sigmoid.
     """
 
     def __init__(
@@ -77,20 +81,24 @@ class AdaptiveTraining(StudentTrainer):
         check_adaptive(student)
         if len(student.outputs) != 1:
             raise ValueError(
-                f'`student` ({student.name!r}) must have one output, got {len(student.outputs)}.'
+                f'student: expected a model with one output, got {student.name!r} with '
+                f'{len(student.outputs)}. Build a model of the output that is to be learned.'
             )
-        if not isinstance(inplace_distillation, bool):
-            raise TypeError(
-                f'`inplace_distillation` must be True or False, got {inplace_distillation!r}.'
+        argument_checks.true_or_false(inplace_distillation, 'inplace_distillation')
+        argument_checks.bool_or_none(from_logits, 'from_logits')
+        temperature = argument_checks.number_above_zero(temperature, 'temperature')
+        has_soft_labels = teacher is not None or inplace_distillation
+        if temperature != 1.0 and not has_soft_labels:
+            raise ValueError(
+                f'temperature: expected 1.0 without soft labels, got {temperature!r}. Give a '
+                'teacher or inplace_distillation=True, or leave the temperature out.'
             )
-        arguments.bool_or_none(from_logits, '`from_logits`')
-        temperature = arguments.number_above_zero(temperature, '`temperature`')
         super().__init__(student, **kwargs)
         self._soft = SoftCrossEntropy(temperature)
         self._inplace = inplace_distillation
         self._teacher = Untracked(teacher)
         self._scores: Untracked = Untracked([])
-        if teacher is not None or inplace_distillation:
+        if has_soft_labels:
             self._student_gives_logits = gives_logits(student, from_logits, 'student')
         if teacher is not None:
             self._teacher_gives_logits = gives_logits(teacher, from_logits, 'teacher')
@@ -107,21 +115,32 @@ class AdaptiveTraining(StudentTrainer):
 
         Args:
             optimizer: A tf_keras optimizer or its name.
-            loss: Of labels and the student's output, a Keras loss or its name; None with a
+            loss: A Keras loss or its name, of labels and the student's output. It is None with a
                 teacher.
-            metrics: Of labels and the student's output, per bit-width: metrics or their names.
-            weighted_metrics: Likewise, for those that sample weights apply to.
-            **kwargs: What `tf_keras.Model.compile` takes besides, such as `jit_compile`.
+            metrics: One or several metrics, or their names, of labels and the student's output at
+                each bit-width.
+            weighted_metrics: The same, for metrics that sample weights apply to.
+            **kwargs: Further arguments of `tf_keras.Model.compile`, such as `jit_compile`.
 
         Raises:
-            ValueError: `loss` is given beside a teacher, or missing without one; or `loss_weights`
-                is given: bit-widths count alike.
+            ValueError: `loss` is given beside a teacher or missing without one, or `loss_weights`
+                is given, but all bit-widths count alike.
         """
         if kwargs.get('loss_weights') is not None:
-            raise ValueError('`loss_weights` cannot be set: all bit-widths count alike.')
-        if (self._teacher.held is None) == (loss is None):
-            expected = 'a loss, as there is no teacher' if loss is None else 'None beside a teacher'
-            raise ValueError(f'`loss`: expected {expected}, got {loss!r}.')
+            raise ValueError(
+                'loss_weights: expected None, because all bit-widths count alike, got '
+                f'{kwargs["loss_weights"]!r}. Leave it out.'
+            )
+        if self._teacher.held is None and loss is None:
+            raise ValueError(
+                'loss: expected a loss of labels, because there is no teacher, got None. Give a '
+                'Keras loss.'
+            )
+        if self._teacher.held is not None and loss is not None:
+            raise ValueError(
+                f'loss: expected None, because the teacher takes the place of labels, got {loss!r}.'
+                ' Leave it out.'
+            )
         super().compile(optimizer=optimizer, **kwargs)
         held: list[WidthScores] = []
         for bits in bit_widths(self.student):
@@ -132,16 +151,18 @@ class AdaptiveTraining(StudentTrainer):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The summed loss, and loss and metrics per bit-width."""
+        """The sum of the losses, and the loss and metrics of each bit-width."""
         if not self._scores.held:
             return []
         total, scores = self._scores.held
         return [total, *(metric for each in scores for metric in each.metrics)]
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on `(images, labels)` or `(images, labels, sample_weight)`.
+        """Trains on one batch and returns the losses and metrics so far.
 
-        With a teacher also on `images` alone.
+        Args:
+            data: `(images, labels)` or `(images, labels, sample_weight)`. With a teacher `images`
+                alone will do.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.trainable_variables
@@ -165,7 +186,11 @@ class AdaptiveTraining(StudentTrainer):
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Losses and metrics of one batch at all bit-widths, in inference mode."""
+        """Measures one batch at all bit-widths, and returns the losses and metrics so far.
+
+        Args:
+            data: As for `train_step`.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         soft = self._teacher_logits(x)
         for number, scores in enumerate(self._scores.held[1]):
@@ -201,7 +226,10 @@ class AdaptiveTraining(StudentTrainer):
     def _soft_labels_after(
         self, number: int, soft: tf.Tensor | None, prediction: tf.Tensor
     ) -> tf.Tensor | None:
-        """What the next bit-width learns from; the highest, number 0, may teach it."""
+        """Returns the soft labels of the next bit-width.
+
+        With inplace distillation they come from the highest bit-width, which has number 0.
+        """
         if not self._inplace or number > 0:
             return soft
         return tf.stop_gradient(logits_of(prediction, self._student_gives_logits))

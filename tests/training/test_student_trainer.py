@@ -1,0 +1,84 @@
+"""The model around a student, and which students and teachers are refused."""
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from tf_n2uq.training.student_trainer import (
+    StudentTrainer,
+    Untracked,
+    check_student,
+    check_student_and_teacher,
+)
+
+
+def test_a_trainer_gives_what_its_student_gives(dense_model, blobs):
+    student = dense_model(1)
+    trainer = StudentTrainer(student, name='trainer')
+    assert (trainer.name, trainer.student) == ('trainer', student)
+    for training in (True, False):
+        np.testing.assert_allclose(
+            trainer(blobs[0], training=training), student(blobs[0], training=training), rtol=1e-6
+        )
+
+
+def test_its_weights_are_the_students_and_are_saved(dense_model, tmp_path):
+    trainer = StudentTrainer(dense_model(1))
+    assert [id(v) for v in trainer.weights] == [id(v) for v in trainer.student.weights]
+    trainer.save_weights(str(tmp_path / 'trainer.weights.h5'))
+    copy = StudentTrainer(dense_model(2))
+    copy.load_weights(str(tmp_path / 'trainer.weights.h5'))
+    for one, other in zip(trainer.student.weights, copy.student.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_it_is_not_saved_as_a_model(dense_model, tmp_path):
+    trainer = StudentTrainer(dense_model(1))
+    with pytest.raises(NotImplementedError, match=r'trainer\.student\.save'):
+        trainer.save(str(tmp_path / 'trainer.keras'))
+    with pytest.raises(NotImplementedError, match=r'trainer\.save_weights'):
+        trainer.get_config()
+
+
+def test_what_is_untracked_is_no_part_of_the_model(dense_model):
+    trainer = StudentTrainer(dense_model(1))
+    other = dense_model(2)
+    trainer.hidden = Untracked(other)
+    assert trainer.hidden.held is other
+    assert len(trainer.weights) == len(trainer.student.weights)
+    assert other not in list(trainer.submodules)
+
+
+def test_a_student_is_built_and_has_something_to_train(dense_model):
+    check_student(dense_model(1))
+    with pytest.raises(TypeError, match='student: expected a tf_keras model, got .*int'):
+        check_student(3)
+    with pytest.raises(ValueError, match='student: expected a model that is built'):
+        check_student(keras.Sequential([keras.layers.Dense(3)]))
+    frozen = dense_model(1)
+    frozen.trainable = False
+    with pytest.raises(ValueError, match='student: expected .* trainable variables'):
+        check_student(frozen)
+
+
+def test_student_and_teacher_are_two_models_of_the_same_shapes(dense_model):
+    student = dense_model(1)
+    check_student_and_teacher(student, dense_model(2, units=13))
+    frozen = dense_model(3)
+    frozen.trainable = False
+    check_student_and_teacher(student, frozen)
+    with pytest.raises(ValueError, match='teacher: expected another model'):
+        check_student_and_teacher(student, student)
+    around = keras.Sequential([keras.layers.Input((8,)), student])
+    with pytest.raises(ValueError, match=r'teacher: expected variables of its own, .* in 8 cases'):
+        check_student_and_teacher(student, around)
+    wider = keras.Sequential([keras.layers.Input((9,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match=r'expected inputs of the shape \(None, 8\), .* \(None, 9'):
+        check_student_and_teacher(student, wider)
+
+
+def test_sizes_that_are_not_known_fit_all(dense_model):
+    inputs = keras.Input((None,))
+    outputs = keras.layers.Dense(3)(keras.layers.Reshape((8,))(inputs))
+    teacher = keras.Model(inputs, outputs)
+    check_student_and_teacher(dense_model(1), teacher)
