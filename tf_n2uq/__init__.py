@@ -1,11 +1,23 @@
 """Low-bit quantization-aware training for tf_keras, down to an integer TFLite file."""
 
-from tf_n2uq import checkpoints, data, layers, models, ops, quantizers, tflite, training
+from tf_n2uq import (
+    checkpoints,
+    data,
+    known_layers,
+    layers,
+    models,
+    ops,
+    quantizers,
+    tflite,
+    training,
+)
 from tf_n2uq.schemes import (
     AdaBitsScheme,
     AdaptiveQuantizeConfig,
     DoReFaQuantizeConfig,
     DoReFaScheme,
+    LSQPlusQuantizeConfig,
+    LSQPlusScheme,
     LSQQuantizeConfig,
     LSQScheme,
     N2UQPACTQuantizeConfig,
@@ -36,6 +48,8 @@ __all__ = [
     'AdaptiveQuantizeConfig',
     'DoReFaQuantizeConfig',
     'DoReFaScheme',
+    'LSQPlusQuantizeConfig',
+    'LSQPlusScheme',
     'LSQQuantizeConfig',
     'LSQScheme',
     'LowBitScheme',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -34,6 +35,7 @@ __all__ = [
     'TFOpLambda',
     'expects_training',
     'rename',
+    'with_tensors',
 ]
 
 
@@ -57,6 +59,27 @@ def expects_training(layer: keras.layers.Layer) -> bool:
     Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
     """
     return layer._expects_training_arg
+
+
+def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras.layers.Layer:
+    """Returns a twin of a layer that computes with tensors in place of variables.
+
+    The twin shares all else with the layer, losses included. The layer itself does not change, so
+    that several threads may call it. Keras 3's `StatelessScope` replaces this function.
+
+    Args:
+        layer: a built layer.
+        tensors: `{attribute: tensor}`, for example `{'kernel': …}`.
+    """
+    twin = object.__new__(type(layer))
+    # Past Keras' own `__setattr__`, which would make a change of owners of this.
+    twin.__dict__.update(vars(layer))
+    compiled = getattr(layer, '_jit_compiled_convolution_op', None)
+    if compiled is not None:
+        # A compiled method is compiled anew for each object. This one gets the kernel as argument.
+        twin.__dict__['_jit_compiled_convolution_op'] = compiled
+    twin.__dict__.update(tensors)
+    return twin
 
 
 class DeclaredOutput:

@@ -77,6 +77,14 @@ def layers_in_front(tensor: Any) -> Iterator[keras.layers.Layer]:
         node = next(iter(parents.values())) if len(parents) == 1 else None
 
 
+def readers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers that read a layer's output, in all models that were made of it.
+
+    What a layer computes must not depend on this, as any new model changes it.
+    """
+    return [node.layer for node in layer.outbound_nodes]
+
+
 def nested_inputs(model: keras.Model) -> Any:
     """Returns a model's inputs in the nest that it was made with; `model.inputs` is flat."""
     return model._nested_inputs

@@ -45,12 +45,12 @@ class Entry:
     """One variable under its published name.
 
     Attributes:
-        name: in the state dict.
-        variable: of the network.
-        shape: in the state dict.
-        part: of the network.
-        to_keras: from the published array, of `shape`, to the variable's value.
-        to_published: the opposite.
+        name: In the state dict.
+        variable: Of the network.
+        shape: In the state dict.
+        part: Of the network.
+        to_keras: From the published array, of `shape`, to the variable's value.
+        to_published: The opposite.
     """
 
     name: str
@@ -65,15 +65,15 @@ def entries_of(model: keras.Model, quantized_downsample: bool) -> Iterator[Entry
     """Lists the variables of a network that a state dict holds.
 
     Args:
-        model: a network of `tf_n2uq.models.build`, float or quantized.
-        quantized_downsample: whether names count a quantizer in front of the downsampling
+        model: A network of `tf_n2uq.models.build`, float or quantized.
+        quantized_downsample: Whether names count a quantizer in front of the downsampling
             convolutions, which moves the numbers of what follows it up by one.
 
     Yields:
         The entries, in the order of the layers. 8-bit ranges are none: they are ours alone.
 
     Raises:
-        ValueError: if a layer has variables and no published name.
+        ValueError: A layer has variables and no published name.
     """
     for layer in model.layers:
         name = published_name(layer.name, quantized_downsample)
@@ -98,8 +98,8 @@ def constants_of(model: keras.Model, quantized_downsample: bool) -> dict[str, np
     """Returns the entries of a state dict that are the same in every checkpoint.
 
     Args:
-        model: as for `entries_of`.
-        quantized_downsample: as for `entries_of`.
+        model: As for `entries_of`.
+        quantized_downsample: As for `entries_of`.
 
     Returns:
         `{name: array}`; `num_batches_tracked`, which counts steps, is among them as 0.
@@ -120,8 +120,8 @@ def published_name(layer_name: str, quantized_downsample: bool) -> str:
     """Returns the published code's name of a layer, without that of a variable.
 
     Args:
-        layer_name: such as `quant_layer2_0_downsample`, `layer1_0_conv1_thresholds`.
-        quantized_downsample: as for `entries_of`.
+        layer_name: Such as `quant_layer2_0_downsample`, `layer1_0_conv1_thresholds`.
+        quantized_downsample: As for `entries_of`.
 
     Returns:
         Such as `layer2.0.downsample.1`, `layer1.0.quan1`.

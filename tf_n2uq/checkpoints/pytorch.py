@@ -18,17 +18,17 @@ def load_pytorch(model: keras.Model, path: _Path, strict: bool = True) -> LoadRe
     """Loads a `.pth` or `.pth.tar` file into a network.
 
     Args:
-        model: as for `load_state_dict`.
-        path: file that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
-        strict: as for `load_state_dict`.
+        model: As for `load_state_dict`.
+        path: File that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
+        strict: As for `load_state_dict`.
 
     Returns:
         What was loaded and what was not.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ImportError: if PyTorch is not installed.
-        ValueError: if the file holds anything but tensors and plain values, is damaged, or its
+        FileNotFoundError: There is no such file.
+        ImportError: PyTorch is not installed.
+        ValueError: The file holds anything but tensors and plain values, is damaged, or its
             entries do not fit (see `load_state_dict`).
     """
     return load_state_dict(model, read_pytorch(path), strict)
@@ -41,15 +41,15 @@ def read_pytorch(path: _Path) -> dict[str, np.ndarray]:
     tensors and plain values and refuses everything else.
 
     Args:
-        path: file that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
+        path: File that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
 
     Returns:
         `{name: array}`; floating point tensors as float32.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ImportError: if PyTorch is not installed.
-        ValueError: if the file is damaged or holds something else, or a tensor is no plain array.
+        FileNotFoundError: There is no such file.
+        ImportError: PyTorch is not installed.
+        ValueError: The file is damaged or holds something else, or a tensor is no plain array.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
@@ -71,13 +71,13 @@ def save_pytorch(model: keras.Model, path: _Path) -> None:
     """Writes a network's state dict as a file for PyTorch.
 
     Args:
-        model: as for `save_state_dict`.
-        path: file to write, usually `*.pth`; it must not exist yet.
+        model: As for `save_state_dict`.
+        path: File to write, usually `*.pth`; it must not exist yet.
 
     Raises:
-        FileExistsError: if the file exists.
-        ImportError: if PyTorch is not installed.
-        ValueError: as for `save_state_dict`.
+        FileExistsError: The file exists.
+        ImportError: PyTorch is not installed.
+        ValueError: As for `save_state_dict`.
     """
     if os.path.exists(path):
         raise FileExistsError(

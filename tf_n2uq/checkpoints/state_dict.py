@@ -21,12 +21,12 @@ class LoadReport:
     """What `load_state_dict` did.
 
     Attributes:
-        loaded: names of the entries that went into the network.
-        missing: names that the network has and the state dict has not.
-        unknown: names that the state dict has and the network has not.
-        misshapen: names whose values do not fit, with both shapes or the reason.
-        relu: whether the state dict has no RPReLUs, so that they became ReLUs.
-        uncalibrated: whether the network has quantizers and the state dict has none, so that
+        loaded: Names of the entries that went into the network.
+        missing: Names that the network has and the state dict has not.
+        unknown: Names that the state dict has and the network has not.
+        misshapen: Names whose values do not fit, with both shapes or the reason.
+        relu: Whether the state dict has no RPReLUs, so that they became ReLUs.
+        uncalibrated: Whether the network has quantizers and the state dict has none, so that
             they kept their start values: call `tf_n2uq.calibrate`.
     """
 
@@ -69,16 +69,16 @@ def load_state_dict(
     Nothing is changed if an error is raised.
 
     Args:
-        model: a network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
+        model: A network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
             quantized.
         mapping: `{name: array}`: NumPy arrays in PyTorch's layout, kernels OIHW.
-        strict: whether every entry has to find its place. If False, what does not is skipped.
+        strict: Whether every entry has to find its place. If False, what does not is skipped.
 
     Returns:
         What was loaded and what was not.
 
     Raises:
-        ValueError: if the network has layers without a published name; or, if `strict`, listing
+        ValueError: The network has layers without a published name; or, `strict`, listing
             all entries that are missing, unknown, misshapen or not finite.
     """
     arrays = from_torchvision(_without_prefix(mapping))
@@ -114,7 +114,7 @@ def save_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns a network's variables under the names, and in the layout, of the published code.
 
     Args:
-        model: a network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
+        model: A network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
             quantized.
 
     Returns:
@@ -122,7 +122,7 @@ def save_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
         have no place in it.
 
     Raises:
-        ValueError: if the network has layers without a published name.
+        ValueError: The network has layers without a published name.
     """
     quantized_downsample = any(
         layer.name.endswith('_downsample_thresholds') for layer in model.layers

@@ -30,7 +30,7 @@ def from_torchvision(arrays: Mapping[str, Any]) -> dict[str, Any]:
     N2UQ's first block has a 1×1 convolution that torchvision's lacks: it becomes the identity.
 
     Args:
-        arrays: a state dict.
+        arrays: A state dict.
 
     Returns:
         The state dict under N2UQ's names.

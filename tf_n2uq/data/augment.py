@@ -1,4 +1,4 @@
-"""Random shifts and flips of image batches, driven by given random numbers."""
+"""Shifts and flips batches of images by given random numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ AUGMENTATIONS = ('shift', 'shift_flip')
 
 
 def shift_images(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, pad: int) -> tf.Tensor:
-    """Shifts each image by its own number of pixels; zeros come in.
+    """Shifts each image by its own number of pixels, and fills the rest with zeros.
 
     Args:
-        images: `[batch, height, width, channels]`.
-        rows: int `[batch]` in −pad..pad, pixels downwards.
-        columns: int `[batch]` in −pad..pad, pixels to the right.
-        pad: the largest shift.
+        images: Images of any dtype, `[batch, height, width, channels]`.
+        rows: The pixels that each image moves down, integers `[batch]` in −pad..pad.
+        columns: The pixels that each image moves to the right, integers `[batch]` in −pad..pad.
+        pad: The largest shift in pixels.
 
     Returns:
-        The shifted images, same shape and dtype.
+        The shifted images, in the shape and dtype of `images`.
     """
     height, width = images.shape[1], images.shape[2]
     padded = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
@@ -28,23 +28,32 @@ def shift_images(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, pad: in
 
 
 def flip_images(images: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """Mirrors those images left to right for which `flip`, bool `[batch]`, is true."""
+    """Mirrors some images left to right.
+
+    Args:
+        images: Images of any dtype, `[batch, height, width, channels]`.
+        flip: Whether each image is mirrored, bool `[batch]`.
+
+    Returns:
+        The images, in the shape and dtype of `images`.
+    """
     return tf.where(flip[:, tf.newaxis, tf.newaxis, tf.newaxis], images[:, :, ::-1], images)
 
 
 def augment_images(
     images: tf.Tensor, randoms: tf.Tensor, augment: str, max_shift: int
 ) -> tf.Tensor:
-    """Augments each image with its own random number; nothing else is random here.
+    """Augments each image by its own random number.
 
     Args:
-        images: `[batch, height, width, channels]`.
-        randoms: int64 `[batch]`, uniform in 0..2³²−1.
-        augment: 'shift', or 'shift_flip' for a left-right mirror image half of the time as well.
-        max_shift: the largest shift in pixels, each way and in both directions.
+        images: Images of any dtype, `[batch, height, width, channels]`.
+        randoms: A random number for each image, int64 `[batch]`, uniform in 0..2³²−1.
+        augment: One of `AUGMENTATIONS`: 'shift' for random shifts, 'shift_flip' to mirror half of
+            the images left to right as well.
+        max_shift: The largest shift in pixels, up, down, left and right.
 
     Returns:
-        The augmented images, same shape and dtype.
+        The augmented images, in the shape and dtype of `images`.
     """
     steps = 2 * max_shift + 1
     rows = randoms % steps - max_shift

@@ -1,4 +1,4 @@
-"""Keeps account of images that could not be decoded."""
+"""A record of the images that could not be decoded."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from absl import logging
 
 
 class BrokenImages:
-    """The images of a split that were skipped because they could not be read or decoded.
+    """A record of the images of a split that were skipped because they could not be decoded.
 
-    Counts on while datasets of the split are iterated over, from any thread. A name is logged as
-    a warning the first time it turns up.
+    The record grows while datasets of the split are iterated over, from any thread. The name of
+    an image is logged as a warning when the image is skipped for the first time.
     """
 
     def __init__(self) -> None:
-        """Starts with none."""
+        """Creates an empty record."""
         self._skipped: collections.Counter[str] = collections.Counter()
         self._lock = threading.Lock()
 
     @property
     def count(self) -> int:
-        """How often an image was skipped; once an epoch for each that is broken."""
+        """The number of times that an image was skipped, once an epoch for each broken image."""
         with self._lock:
             return self._skipped.total()
 
@@ -34,7 +34,7 @@ class BrokenImages:
             return tuple(sorted(self._skipped))
 
     def reset(self) -> None:
-        """Forgets all, for instance before the next epoch."""
+        """Empties the record, for instance before the next epoch."""
         with self._lock:
             self._skipped.clear()
 
@@ -42,7 +42,7 @@ class BrokenImages:
         """Counts and logs skipped images.
 
         Args:
-            names: what the user finds each by.
+            names: The names by which the user finds the images, such as their paths.
         """
         for name in names:
             with self._lock:

@@ -1,7 +1,8 @@
-"""Finds an image dataset by its name."""
+"""Loads image datasets by their names."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,57 +25,63 @@ def load(
 ) -> ImageData:
     """Loads an image classification dataset with its three splits.
 
-    Which example is in which split depends on `name`, the data and `seed` alone.
+    The name, the data and the seed alone decide which example is in which split.
 
     Args:
-        name: one of
+        name: One of
             'digits': scikit-learn's bundled handwritten digits, 1797 images of 8×8, split
             70/10/20 with equal shares of every class;
             'idx': four IDX files in `data_dir` under MNIST's names, plain or `.gz`;
             'mnist': the same;
             'fashion_mnist': the same, by default where Debian's package
             `dataset-fashion-mnist` installs them;
-            'tfds:NAME': any image classification dataset of TensorFlow Datasets, downloaded and
-            prepared if it is not there yet. Needs the splits 'train' and 'test' (or
-            'validation', which then is the test split).
+            'tfds:NAME': any image classification dataset of TensorFlow Datasets, which is
+            downloaded and prepared if it is not there yet. It needs the splits 'train' and 'test'
+            (or 'validation', which is the test split then).
             Where the data has no validation split, a part of the training split becomes it: of
             IDX files a tenth but at most 5000 images, chosen by `seed`; of TensorFlow Datasets
             the last tenth.
-        data_dir: folder with the data. None: where the dataset usually is, if there is such a
-            place.
-        seed: what the random parts of splitting depend on, 0..2³²−1.
-        image_size: for 'tfds:NAME', height and width that every image is resized to. Needed if
-            the images differ in size.
+        data_dir: The folder with the data. None means the usual place of the dataset, if there is
+            one.
+        seed: The seed of the random parts of splitting, 0..2³²−1. Splits of TensorFlow Datasets
+            have none.
+        image_size: Height and width in pixels that every image of 'tfds:NAME' is resized to. It
+            is needed if the images differ in size.
 
     Returns:
         The dataset.
 
     Raises:
-        FileNotFoundError: if the data is not there.
-        ImportError: if the package that reads it is not installed.
-        ValueError: if an argument is not what is said above, if the dataset is not one of images
-            with one label each, or if a file is damaged.
+        FileNotFoundError: The data is not there.
+        ImportError: The package that reads the data is not installed.
+        TypeError: `name` is not a string.
+        ValueError: An argument is out of its range, the dataset is not one of images with one
+            label each, or a file is damaged.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f'seed: expected an integer in 0..{2**32 - 1}, got {seed!r}.')
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a string such as 'digits', got {name!r}. Give a name.")
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise ValueError(
+            f'seed: expected an integer in 0..{2**32 - 1}, got {seed!r}. Give another seed.'
+        )
     if name.startswith(_TFDS_PREFIX):
         return load_tfds(name, name.removeprefix(_TFDS_PREFIX), data_dir, image_size)
     if name not in _NAMES:
         raise ValueError(
             f'name: expected one of {", ".join(_NAMES)} or tfds:NAME with a name from TensorFlow '
-            f'Datasets, got {name!r}.'
+            f'Datasets, got {name!r}. Give one of them.'
         )
     if image_size is not None:
         raise ValueError(
             f'image_size: expected None for {name!r}, whose images have one size, '
-            f'got {image_size!r}.'
+            f'got {image_size!r}. Leave it out.'
         )
     if name != 'digits':
         return _load_idx(name, data_dir, seed)
     if data_dir is not None:
         raise ValueError(
             f"data_dir: expected None for 'digits', which comes with scikit-learn, "
-            f"got {str(data_dir)!r}. Files in a folder are read by the name 'idx'."
+            f"got {str(data_dir)!r}. Leave it out, or read files in the folder by the name 'idx'."
         )
     return _load_digits(seed)
 
@@ -84,7 +91,7 @@ def _load_digits(seed: int) -> ImageData:
         from sklearn import datasets, model_selection
     except ImportError as error:
         raise ImportError(
-            "name: 'digits' is read with scikit-learn, which is not installed. "
+            "name: 'digits' expected the package scikit-learn, which is not installed. "
             "Install it with: pip install 'tf_n2uq[data]'"
         ) from error
     digits = datasets.load_digits()
@@ -106,7 +113,7 @@ def _load_idx(name: str, data_dir: str | Path | None, seed: int) -> ImageData:
     if not held_out:
         raise ValueError(
             f'data_dir: expected at least 10 training images, a tenth of which becomes the '
-            f'validation split, got {len(images)} in {str(data_dir)!r}.'
+            f'validation split, got {len(images)} in {str(data_dir)!r}. Give more images.'
         )
     order = np.random.default_rng(seed).permutation(len(images))
     train, validation = order[:-held_out], order[-held_out:]
@@ -124,12 +131,13 @@ def _load_idx(name: str, data_dir: str | Path | None, seed: int) -> ImageData:
 def _default_idx_dir(name: str) -> Path:
     if name != 'fashion_mnist':
         raise ValueError(
-            f'data_dir: expected a folder with the four IDX files of {name!r}, got None.'
+            f'data_dir: expected a folder with the four IDX files of {name!r}, got None. Give the '
+            'folder.'
         )
     if not FASHION_MNIST_DIR.is_dir():
         raise FileNotFoundError(
-            f'data_dir: expected Fashion-MNIST in {FASHION_MNIST_DIR}, which is not there. '
-            'Install it with: apt install dataset-fashion-mnist; or give the folder of its four '
-            'IDX files as data_dir.'
+            f'data_dir: expected Fashion-MNIST in {FASHION_MNIST_DIR}, got no such folder. Install '
+            'it with `apt install dataset-fashion-mnist`, or give the folder of its four IDX files '
+            'as data_dir.'
         )
     return FASHION_MNIST_DIR

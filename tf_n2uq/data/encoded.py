@@ -1,4 +1,4 @@
-"""Splits of encoded images: decoded, cropped and normalised while they are read."""
+"""Splits of encoded images, which are decoded, cropped and normalised while they are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tf_n2uq.data.skipping import Decoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# More than one, so that a core goes on while the next image in order is waited for.
+# With more than one call a core goes on while another call's image is next in order.
 _CALLS_PER_CORE = 2
 
 
@@ -26,8 +26,8 @@ class EncodedExample(NamedTuple):
     """One example before its image is decoded.
 
     Attributes:
-        label: int64 or int32 `[]`.
-        source: what `EncodedSplit.read` makes the bytes from, string `[]`.
+        label: The label, int64 or int32 `[]`.
+        source: The argument of `EncodedSplit.read`, such as a path, string `[]`.
     """
 
     label: tf.Tensor
@@ -36,7 +36,7 @@ class EncodedExample(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Crop:
-    """How an image becomes what a network takes; see `EncodedSplit.dataset`."""
+    """Turns an encoded image into a network's input, see `EncodedSplit.dataset`."""
 
     augment: bool
     image_size: int
@@ -47,7 +47,7 @@ class _Crop:
     normalize: bool
 
     def draw(self, seed: tf.Tensor, keys: tf.Tensor) -> tuple[crops.Draw, ...]:
-        """Returns all that is random about the crops of examples; nothing if nothing is."""
+        """Returns the draws of examples, or an empty tuple without augmentation."""
         if not self.augment:
             return ()
         return (crops.draw(crops.uniform(seed, keys, crops.RANDOMS), self.min_area),)
@@ -63,7 +63,7 @@ class _Crop:
     def _finish(self, turned: tf.Tensor, flip: tf.Tensor | None) -> tf.Tensor:
         if self.normalize:
             return jpeg.finish(turned, flip, self.mean, self.std)
-        # Resampling gives values between the levels.
+        # Resampling gives values between the 256 levels.
         return jpeg.finish(tf.round(turned), flip, (0.0,) * 3, (1.0,) * 3)
 
 
@@ -71,12 +71,17 @@ class EncodedSplit(abc.ABC):
     """Encoded images and labels of one split.
 
     Attributes:
-        broken: which images were skipped, of all datasets of this split together.
-        classes: the number of classes.
+        broken: The record of skipped images, for all datasets of this split together.
+        classes: The number of classes.
     """
 
     def __init__(self, description: str, classes: int) -> None:
-        """Starts with no broken image."""
+        """Creates a split without broken images.
+
+        Args:
+            description: The words for the split in error messages.
+            classes: The number of classes.
+        """
         self.broken = BrokenImages()
         self.classes = classes
         self._description = description
@@ -93,19 +98,19 @@ class EncodedSplit(abc.ABC):
         """Returns an epoch in blocks of `BLOCK` examples, a tuple of vectors for each.
 
         Args:
-            epoch: int64 `[]`; the order depends on it and `seed` alone.
-            shuffle: whether there is another order in each epoch.
-            seed: 0..2³²−1.
-            shard: which part, of how many.
+            epoch: The number of the epoch, int64 `[]`. The order depends on it and on `seed` alone.
+            shuffle: Whether each epoch has its own order.
+            seed: The seed of the order, 0..2³²−1.
+            shard: The index of the part of the split, and the number of parts.
         """
 
     @abc.abstractmethod
     def names(self, *block: tf.Tensor) -> tf.Tensor:
-        """Returns what the user finds the images of a block by, string `[examples]`."""
+        """Returns the names by which the user finds a block's images, string `[examples]`."""
 
     @abc.abstractmethod
     def keys(self, *block: tf.Tensor) -> tf.Tensor:
-        """Returns a number for each example of a block that no other has, int64 `[examples]`."""
+        """Returns a number of its own for each example of a block, int64 `[examples]`."""
 
     @abc.abstractmethod
     def parse(self, *element: tf.Tensor) -> EncodedExample:
@@ -113,10 +118,14 @@ class EncodedSplit(abc.ABC):
 
     @abc.abstractmethod
     def find(self, name: str) -> tf.Tensor:
-        """Returns the encoded image that has a name, string `[]`; run eagerly."""
+        """Returns the encoded image with a name, string `[]`. It is run eagerly."""
 
     def read(self, source: tf.Tensor) -> tf.Tensor:
-        """Returns the encoded image, string `[]`; if it cannot, the image counts as broken."""
+        """Returns the encoded image, string `[]`. An image that cannot be read is broken.
+
+        Args:
+            source: The source of an `EncodedExample`, string `[]`.
+        """
         return source
 
     def dataset(
@@ -139,51 +148,52 @@ class EncodedSplit(abc.ABC):
     ) -> tf.data.Dataset:
         """Returns the split in batches.
 
-        Two datasets with equal arguments give equal batches, epoch by epoch; order and crops
+        Two datasets with equal arguments give equal batches, epoch by epoch. Order and crops
         differ from one epoch to the next. Each iteration over the dataset is the next epoch,
-        beginning with `first_epoch`; with `repeat`, epoch follows epoch within one iteration.
+        beginning with `first_epoch`. With `repeat`, epoch follows epoch within one iteration.
         `tf.random.set_seed` changes nothing.
 
-        An image that cannot be read or decoded is left out, logged and counted in `broken`; the
-        next one takes its place in the batch. The number of batches is therefore not known
-        beforehand: `cardinality()` says so. Workers that must do equally many steps use `repeat`
-        and count.
+        An image that cannot be read or decoded is left out, logged and counted in `broken`, and
+        the next one takes its place in the batch. The number of batches is therefore not known
+        beforehand, and `cardinality()` says so. Workers that must do equally many steps use
+        `repeat` and count.
 
         The shards are disjoint and together the whole split. Under `tf.distribute`, a dataset of
-        one shard of several is not divided any further by `tf.data`; a whole one (0, 1) is
-        divided by examples, which makes every worker decode everything.
+        one shard of several is not divided any further by `tf.data`. A whole one (0, 1) is divided
+        by examples, which makes every worker decode everything.
 
-        Epochs are numbered and broken images recorded in this Python process, so a dataset cannot
-        be sent to another machine; with several workers each makes its own. Up to 32 decoded
+        Epochs are numbered and broken images recorded in this Python process, so that a dataset
+        cannot be sent to another machine. Each of several workers makes its own. Up to 32 decoded
         images per CPU core wait in memory.
 
         Args:
-            batch_size: examples in a batch.
-            augment: True: a random part of the image, resized to `image_size`, mirrored half of
-                the time, as torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`. False:
-                shorter side resized to `resize_size`, and the middle of it.
-            shuffle: whether each epoch has its own order.
-            seed: what order and augmentation depend on, 0..2³²−1.
-            first_epoch: the number of the first epoch: for going on where a run stopped.
-            repeat: whether the dataset goes on with the next epoch when one ends, without end.
-            drop_remainder: whether a last batch with fewer examples is left out.
-            shard: index and count: which part of the split, of how many.
-            image_size: height and width of the result in pixels.
-            resize_size: pixels of the shorter side before the middle is taken.
-            mean: what is subtracted, per channel, from values in 0..1.
-            std: what is divided by after that, per channel.
-            min_area: the smallest random part, as a fraction of the image's area.
-            normalize: False: values are k/255 with whole k from 0 to 255, each of which is a
-                value of its own in an 8-bit tensor of the range 0..1; `mean` and `std` are not
-                used.
+            batch_size: The number of examples in a batch.
+            augment: True for a random part of the image, resized to `image_size` and mirrored half
+                of the time, as by torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`.
+                False for the middle of the image, after its shorter side was resized to
+                `resize_size`.
+            shuffle: Whether each epoch has its own order.
+            seed: The seed of order and augmentation, 0..2³²−1.
+            first_epoch: The number of the first epoch, for going on where a run stopped.
+            repeat: Whether the dataset goes on with the next epoch when one ends, without end.
+            drop_remainder: Whether a last batch with fewer examples is left out.
+            shard: The index of the part of the split, and the number of parts.
+            image_size: Height and width of the result in pixels.
+            resize_size: Pixels of the shorter side before the middle is taken. Without a middle,
+                which is with `augment`, it is not used.
+            mean: The numbers that are subtracted from values in 0..1, one per channel.
+            std: The numbers that the differences are divided by, one per channel.
+            min_area: The smallest random part with `augment`, as a fraction of the image's area.
+            normalize: False for values k/255 with whole k from 0 to 255, each of which is a value
+                of its own in an 8-bit tensor of the range 0..1. `mean` and `std` are not used then.
 
         Returns:
             A dataset of float32 images `[batch, image_size, image_size, 3]` and int32 labels
             `[batch]`.
 
         Raises:
-            TypeError: if a size or number is not an integer.
-            ValueError: if an argument is not what is said above.
+            TypeError: A size or number is not an integer, or `shard` is not a pair.
+            ValueError: An argument is out of its range.
         """
         _check_counts(batch_size=batch_size, image_size=image_size, resize_size=resize_size)
         _check_sizes(augment, image_size, resize_size)
@@ -253,11 +263,11 @@ class EncodedImageData:
     """An image classification dataset whose images are decoded while they are read.
 
     Attributes:
-        name: which kind of source it is.
-        classes: the number of classes; labels are 0..classes−1.
-        class_names: the classes' names by label, where the source has them.
-        train: what a network learns from.
-        validation: what it is measured on.
+        name: The kind of the source: 'folder', 'tfrecords' or 'tfds'.
+        classes: The number of classes. Labels are 0..classes−1.
+        class_names: The names of the classes by label, or None where the source has none.
+        train: The split that a network learns from.
+        validation: The split that a network is measured on.
     """
 
     name: str
@@ -289,7 +299,7 @@ def _options(shards: int) -> tf.data.Options:
     )
     # The record of broken images is no part of a saved iterator.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    # Images are decoded in parallel: threads inside of each would only wait for each other.
+    # Images are decoded in parallel, so that threads within an image would wait for each other.
     options.threading.max_intra_op_parallelism = 1
     return options
 
@@ -310,7 +320,9 @@ def _check_sizes(augment: bool, image_size: int, resize_size: int) -> None:
 
 def _check_seeds(seed: int, first_epoch: int) -> None:
     if not 0 <= integer(seed, 'seed') < 2**32:
-        raise ValueError(f'seed: expected an integer in 0..{2**32 - 1}, got {seed}. Give another.')
+        raise ValueError(
+            f'seed: expected an integer in 0..{2**32 - 1}, got {seed}. Give another seed.'
+        )
     if integer(first_epoch, 'first_epoch') < 0:
         raise ValueError(
             f'first_epoch: expected at least 0, got {first_epoch}. Give 0 to begin with the first.'
@@ -318,6 +330,8 @@ def _check_seeds(seed: int, first_epoch: int) -> None:
 
 
 def _check_shard(shard: tuple[int, int]) -> None:
+    if not isinstance(shard, (tuple, list)):
+        raise TypeError(f'shard: expected (index, count), got {shard!r}. Give two integers.')
     if len(shard) != 2:
         raise ValueError(f'shard: expected (index, count), got {shard!r}. Give two integers.')
     index, count = (integer(value, 'shard') for value in shard)

@@ -1,10 +1,12 @@
 """Reads IDX files, the form of MNIST and Fashion-MNIST.
 
-Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section
-"File formats". A file is: two zero bytes, a type code, the number of dimensions, one big-endian
-32-bit size per dimension, then the values in row-major order.
+A file consists of two zero bytes, a type code, the number of dimensions, one big-endian 32-bit
+size per dimension, and the values in row-major order.
 
-The files are not trusted: sizes are checked before anything of their size is allocated.
+The files are not trusted: sizes are checked before memory of that size is allocated.
+
+Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section
+"File formats".
 """
 
 from __future__ import annotations
@@ -34,16 +36,16 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
     """Reads one IDX file of unsigned bytes.
 
     Args:
-        path: the file; a name that ends in `.gz` is decompressed.
-        dimensions: the number of dimensions that the file must have.
+        path: The file. A file whose name ends in `.gz` is decompressed.
+        dimensions: The number of dimensions that the file must have.
 
     Returns:
         A read-only uint8 array with that number of dimensions.
 
     Raises:
-        OSError: if the file cannot be read.
-        ValueError: if it is not an IDX file of unsigned bytes with `dimensions` non-zero sizes, if
-            it is truncated, damaged or longer than its header says, or holds more than 4 GiB.
+        OSError: The file cannot be read.
+        ValueError: The file is not an IDX file of unsigned bytes with `dimensions` non-zero sizes,
+            is truncated, damaged or longer than its header says, or holds more than 4 GiB.
     """
     path = Path(path)
     if path.suffix != '.gz':
@@ -63,16 +65,16 @@ def read_idx_folder(data_dir: str | Path) -> dict[str, np.ndarray]:
     """Reads the four IDX files of an image classification dataset.
 
     Args:
-        data_dir: folder with the four files under MNIST's names, each plain or with `.gz`.
+        data_dir: The folder with the four files under MNIST's names, each plain or with `.gz`.
 
     Returns:
         `train_images` and `test_images`, uint8 `[n, height, width]`; `train_labels` and
         `test_labels`, uint8 `[n]`.
 
     Raises:
-        FileNotFoundError: if the folder or one of the files is missing.
-        OSError: if a file cannot be read.
-        ValueError: if a file is not what `read_idx` expects, if images and labels differ in
+        FileNotFoundError: The folder or one of the files is missing.
+        OSError: A file cannot be read.
+        ValueError: A file is not what `read_idx` expects, images and labels differ in
             number, or training and test images in size.
     """
     paths = {key: _find(Path(data_dir), name) for key, name in _FILES.items()}
@@ -82,13 +84,14 @@ def read_idx_folder(data_dir: str | Path) -> dict[str, np.ndarray]:
         if len(images) != len(labels):
             raise ValueError(
                 f'{paths[f"{split}_labels"]}: expected {len(images)} labels, one for each image '
-                f'in {paths[f"{split}_images"].name}, got {len(labels)}.'
+                f'in {paths[f"{split}_images"].name}, got {len(labels)}. Get both files again.'
             )
     train_size, test_size = arrays['train_images'].shape[1:], arrays['test_images'].shape[1:]
     if train_size != test_size:
         raise ValueError(
             f'{paths["test_images"]}: expected images of {train_size[0]}×{train_size[1]} as in '
-            f'{paths["train_images"].name}, got {test_size[0]}×{test_size[1]}.'
+            f'{paths["train_images"].name}, got {test_size[0]}×{test_size[1]}. Give files of one '
+            'dataset.'
         )
     return arrays
 
@@ -101,23 +104,26 @@ def _find(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(
             f'data_dir: expected a folder with the files {expected} (each plain or .gz), '
-            f'got {str(folder)!r}, which is not a folder.'
+            f'got {str(folder)!r}, which is not a folder. Give the folder of the files.'
         )
     raise FileNotFoundError(
         f'data_dir: expected the files {expected} (each plain or .gz) in {str(folder)!r}, '
-        f'but {name} is missing.'
+        f'got none with the name {name}. Put it there.'
     )
 
 
 def _read(path: Path, file: _File, dimensions: int, file_bytes: int | None) -> np.ndarray:
-    """Reads header and values; `file_bytes` is the size on disk where that is the content's."""
+    """Reads header and values.
+
+    `file_bytes` is the size of the content, or None if the content is compressed.
+    """
     shape = _read_header(path, file, dimensions)
     expected = math.prod(shape)
     sizes = '×'.join(map(str, shape))
     if expected > _MAX_BYTES:
         raise ValueError(
             f'{path}: expected at most {_MAX_BYTES} values, got a header that says {sizes} = '
-            f'{expected}. The file is damaged or not a dataset of small images.'
+            f'{expected}. Get the file again, or give a dataset of small images.'
         )
     header_bytes = 4 + 4 * dimensions
     if file_bytes is None:
@@ -145,7 +151,8 @@ def _read_header(path: Path, file: _File, dimensions: int) -> tuple[int, ...]:
     if found != magic:
         raise ValueError(
             f'{path}: expected an IDX file of unsigned bytes with {dimensions} dimension(s), '
-            f'which starts with the bytes {magic.hex(" ")}, got {found.hex(" ") or "nothing"}.'
+            f'which starts with the bytes {magic.hex(" ")}, got {found.hex(" ") or "nothing"}. '
+            'Give another file.'
         )
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
@@ -156,13 +163,14 @@ def _read_header(path: Path, file: _File, dimensions: int) -> tuple[int, ...]:
     shape = tuple(int(size) for size in np.frombuffer(sizes, '>u4'))
     if 0 in shape:
         raise ValueError(
-            f'{path}: expected sizes above zero, got {"×".join(map(str, shape))}: no data.'
+            f'{path}: expected sizes above zero, got {"×".join(map(str, shape))}, which is no '
+            'data. Get the file again.'
         )
     return shape
 
 
 def _read_up_to(file: _File, count: int) -> bytearray:
-    """Reads at most `count` bytes, in pieces: what a header promises is not allocated at once."""
+    """Reads at most `count` bytes in pieces, so that a false header allocates no memory."""
     values = bytearray()
     while len(values) < count:
         piece = file.read(min(_CHUNK, count - len(values)))

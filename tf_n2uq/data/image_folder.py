@@ -1,4 +1,4 @@
-"""Images in one folder per class, as ImageNet is usually unpacked."""
+"""Reads images in one folder per class, as ImageNet is usually unpacked."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class FolderSplit(EncodedSplit):
     def __init__(
         self, description: str, folder: str, files: list[str], labels: list[int], classes: int
     ) -> None:
-        """Takes what was found; opens no file yet.
+        """Creates a split, without opening a file.
 
         Args:
-            description: what error messages call the split.
-            folder: what `files` are relative to.
-            files: the images.
-            labels: one for each file.
-            classes: the number of classes.
+            description: The words for the split in error messages.
+            folder: The folder that `files` are relative to.
+            files: The paths of the images.
+            labels: The label of each image.
+            classes: The number of classes.
         """
         super().__init__(description, classes)
-        # Tensors, not lists: those would be copied into the graph of every dataset.
+        # Lists would be copied into the graph of every dataset, and tensors are not.
         with tf.device('CPU'):
             self._folder = tf.constant(os.path.join(folder, ''))
             self._files = tf.constant(files)
@@ -43,12 +43,13 @@ class FolderSplit(EncodedSplit):
     def blocks(
         self, epoch: tf.Tensor, shuffle: bool, seed: int, shard: tuple[int, int]
     ) -> tf.data.Dataset:
-        """Returns the positions of the files, int64; each worker takes every count-th one."""
+        """Returns the positions of the files, int64. Each worker takes every count-th one."""
         index, count = shard
         positions = tf.data.Dataset.range(index, self.examples, count).batch(BLOCK)
         if not shuffle:
             return positions
-        # Not a buffer: this reaches the whole split at once, whoever takes which part of it.
+        # A shuffle buffer would mix a part of the split at a time. This mixes the whole split, and
+        # every worker in the same way.
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         last = tf.constant(self.examples - 1, tf.int64)
         return positions.map(
@@ -82,15 +83,15 @@ def load_image_folder(data_dir: str | os.PathLike[str]) -> EncodedImageData:
     """Loads `train/CLASS/*` and `val/CLASS/*` (or `validation/CLASS/*`).
 
     Args:
-        data_dir: the folder that holds both; anything that `tf.io.gfile` reads.
+        data_dir: The folder that holds both, in any file system that `tf.io.gfile` reads.
 
     Returns:
-        The dataset. Its classes are the folders in `train`, sorted by name; its images the files
-        that end in .jpeg, .jpg or .png in either case, whatever they really hold.
+        The dataset. Its classes are the folders in `train`, sorted by name. Its images are the
+        files that end in .jpeg, .jpg or .png in either case, whatever format they really have.
 
     Raises:
-        FileNotFoundError: if a folder is missing.
-        ValueError: if there are no classes, a class has no image, or the validation images have
+        FileNotFoundError: A folder is missing.
+        ValueError: There are no classes, a class has no image, or the validation images have
             a class that the training images do not have.
     """
     root = os.fspath(data_dir)
@@ -113,7 +114,11 @@ def load_image_folder(data_dir: str | os.PathLike[str]) -> EncodedImageData:
 
 
 def has_image_folder(data_dir: str) -> bool:
-    """Returns whether there is a folder for training images."""
+    """Tells whether there is a folder for training images.
+
+    Args:
+        data_dir: A folder, in any file system that `tf.io.gfile` reads.
+    """
     return tf.io.gfile.isdir(os.path.join(data_dir, 'train'))
 
 

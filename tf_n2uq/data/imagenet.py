@@ -23,24 +23,26 @@ def load_imagenet(
     """Loads ImageNet, or another dataset in one of its usual forms.
 
     Args:
-        data_dir: the folder with the data; None for 'tfds': where it keeps its datasets.
-        source: one of
+        data_dir: The folder with the data. None, for 'tfds' alone, means the default folder of
+            TensorFlow Datasets.
+        source: One of
             'folder': `train/CLASS/*.JPEG` and `val/CLASS/*.JPEG`, classes sorted by name;
             'tfrecords': `train-*` and `validation-*` with the features `image/encoded` and
             `image/class/label`;
             'tfds': `imagenet2012` of TensorFlow Datasets, prepared;
-            'auto': the first of these that is there.
-        label_offset: for 'tfrecords': the first class's label in the files; None: 1.
-        classes: for 'tfrecords': the number of classes; None: 1000.
+            'auto': the first of 'tfrecords', 'folder' and 'tfds' that is there.
+        label_offset: The label of the first class in the files of 'tfrecords'. None means 1.
+        classes: The number of classes in the files of 'tfrecords'. None means 1000.
 
     Returns:
         The dataset, with the splits `train` and `validation`.
 
     Raises:
-        FileNotFoundError: if the data is not there.
-        ImportError: if TensorFlow Datasets is needed and not installed.
-        TypeError: if a number is not an integer.
-        ValueError: if an argument is not what is said above, or the data is damaged.
+        FileNotFoundError: The data is not there.
+        ImportError: TensorFlow Datasets is needed and not installed.
+        TypeError: A number is not an integer.
+        ValueError: `source` is another word, an argument is given that the source does not take,
+            or the data is damaged.
     """
     if source not in (*SOURCES, 'auto'):
         raise ValueError(
@@ -70,14 +72,14 @@ def _given(data_dir: str | os.PathLike[str] | None, source: str) -> str:
     if data_dir is None:
         raise ValueError(
             f'data_dir: expected a folder for the source {source!r}, got None. '
-            'Give the one with the data.'
+            'Give the folder with the data.'
         )
     return os.fspath(data_dir)
 
 
 def _find_source(data_dir: str | os.PathLike[str] | None) -> str:
     folder = _given(data_dir, 'auto')
-    # Files first: TFRecords, too, may lie in folders called train and validation.
+    # TFRecords come first, because they, too, may lie in folders called train and validation.
     if find_records(folder, 'train'):
         return 'tfrecords'
     if has_image_folder(folder):

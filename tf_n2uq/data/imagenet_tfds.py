@@ -1,4 +1,4 @@
-"""ImageNet as TensorFlow Datasets prepares it, without decoding whole images."""
+"""Reads ImageNet as TensorFlow Datasets prepares it, without decoding whole images."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def load_imagenet_tfds(
     """Loads a dataset of TensorFlow Datasets that has been prepared before.
 
     Args:
-        data_dir: TensorFlow Datasets' folder; None: its own default.
-        name: the dataset, with config and version if wanted. It has the features 'image' and
-            'label' and the splits 'train' and 'validation'.
+        data_dir: The folder of TensorFlow Datasets. None means its default folder.
+        name: The name of the dataset, with config and version if wanted. The dataset has the
+            features 'image' and 'label' and the splits 'train' and 'validation'.
 
     Returns:
         The dataset.
 
     Raises:
-        FileNotFoundError: if it has not been prepared in this folder.
-        ImportError: if TensorFlow Datasets is not installed.
-        ValueError: if TensorFlow Datasets does not know `name`, or if the dataset lacks a
+        FileNotFoundError: The dataset has not been prepared in this folder.
+        ImportError: TensorFlow Datasets is not installed.
+        ValueError: TensorFlow Datasets does not know `name`, or the dataset lacks a
             feature or split, or is not stored as TFRecord files.
     """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
-            "source: 'tfds' is read with TensorFlow Datasets, which is not installed. "
+            "source: 'tfds' expected the package tensorflow-datasets, which is not installed. "
             "Install it with: pip install 'tf_n2uq[data]'"
         ) from error
     try:
@@ -61,7 +61,7 @@ def _load_split(tfds: Any, builder: Any, split: str) -> RecordSplit:
     decoders = {'image': tfds.decode.SkipDecoding()}
     features = builder.info.features
 
-    # Not `as_dataset`: its order cannot be asked for by the number of an epoch.
+    # The order of `as_dataset` cannot be chosen by the number of an epoch.
     def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = features.deserialize_example(record, decoders=decoders)
         return example['image'], example['label']

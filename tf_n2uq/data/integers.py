@@ -1,17 +1,26 @@
-"""Checks of arguments."""
+"""A check that an argument is an integer."""
 
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 
-def integer(value: int, name: str) -> int:
-    """Returns an integer as Python's own.
+def integer(value: Any, name: str) -> int:
+    """Returns an integer of Python or NumPy as an int.
+
+    Args:
+        value: The user's value.
+        name: The name of the user's argument, for the error.
 
     Raises:
-        TypeError: if it is not one.
+        TypeError: `value` is not an integer.
     """
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return operator.index(value)
     except TypeError:
-        raise TypeError(f'{name}: expected an integer, got {value!r}.') from None
+        raise TypeError(
+            f'{name}: expected an integer, got {value!r}. Give a whole number.'
+        ) from None

@@ -1,6 +1,7 @@
 """Cuts a part out of an encoded image and resamples it as PIL does.
 
-Only the part that is needed is decoded. Every function works on one image, inside of a graph.
+Only the part that is needed is decoded. Every function works on one image, inside of a graph, so
+that its errors are raised when the graph runs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ import tensorflow as tf
 
 
 def image_size(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns height and width, int32 `[2]`, of an encoded image, string `[]`.
+    """Returns the size of an encoded image.
+
+    Args:
+        encoded: The bytes of the image, string `[]`.
+
+    Returns:
+        Height and width in pixels, int32 `[2]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are no image.
+        tf.errors.InvalidArgumentError: The bytes are no image.
     """
     return tf.cond(
         tf.io.is_jpeg(encoded),
@@ -25,18 +32,19 @@ def image_size(encoded: tf.Tensor) -> tf.Tensor:
 def decode_box(encoded: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     """Decodes a part of an image.
 
-    JPEG, also with CMYK or grey values, comes out exactly as from PIL's `convert('RGB')`. PNG, GIF
-    and BMP are recognised by their signatures, whatever the file is called.
+    A JPEG image, also one with CMYK or grey values, is decoded exactly as by PIL's
+    `convert('RGB')`. PNG, GIF and BMP are recognised by their signatures, whatever the name of the
+    file is.
 
     Args:
-        encoded: string `[]`.
-        box: int32 `[4]`: top, left, height, width in pixels.
+        encoded: The bytes of the image, string `[]`.
+        box: Top, left, height and width of the part in pixels, int32 `[4]`.
 
     Returns:
-        uint8 `[height, width, 3]`.
+        The part, uint8 `[height, width, 3]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are no image or end too early.
+        tf.errors.InvalidArgumentError: The bytes are no image, or end too early.
     """
 
     def crop_other() -> tf.Tensor:
@@ -56,33 +64,33 @@ def resample_box(pixels: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes a whole image to `size`×`size` with antialiased bilinear resampling.
 
     Args:
-        pixels: uint8 `[height, width, 3]`.
-        size: pixels.
+        pixels: The image, uint8 `[height, width, 3]`.
+        size: Height and width of the result in pixels.
 
     Returns:
-        float32 `[size, 3 * size]` in 0..255: one row for each column of the image, with its red,
-        green and blue values from top to bottom. `finish` turns it.
+        The image column by column, float32 `[size, 3 * size]` in 0..255: one row for each column,
+        with its red, green and blue values from top to bottom. `finish` turns it.
     """
     scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(pixels)[:2], tf.float32)
     return _resample(pixels, size, scale, tf.zeros([2]))
 
 
 def decode_centre(encoded: tf.Tensor, resize_size: int, size: int) -> tf.Tensor:
-    """Resizes the shorter side to `resize_size`, takes `size`×`size` from the middle.
+    """Resizes the shorter side of an image, and takes a square from the middle.
 
-    The same as torchvision's `Resize` and `CenterCrop` on a PIL image, but for PIL's rounding to
-    whole levels; only what the middle is made of is decoded and resampled.
+    The result is that of torchvision's `Resize` and `CenterCrop` on a PIL image, but for PIL's
+    rounding to whole levels. Only the pixels that the middle needs are decoded and resampled.
 
     Args:
-        encoded: the image, string `[]`.
-        resize_size: pixels of the shorter side.
-        size: pixels of the middle, at most `resize_size`.
+        encoded: The bytes of the image, string `[]`.
+        resize_size: The shorter side after resizing, in pixels.
+        size: Height and width of the middle in pixels, at most `resize_size`.
 
     Returns:
-        float32 `[size, 3 * size]` in 0..255, for `finish`.
+        The image column by column, float32 `[size, 3 * size]` in 0..255, for `finish`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are no image or end too early.
+        tf.errors.InvalidArgumentError: The bytes are no image, or end too early.
     """
     found = image_size(encoded)
     # The longer side is rounded down, so the two sides' scales differ a little.
@@ -103,13 +111,13 @@ def finish(
     """Turns a resampled image the right way, mirrors and normalises it.
 
     Args:
-        turned: float32 `[size, 3 * size]` in 0..255, column by column.
-        flip: whether left becomes right, bool `[]`; None: never.
-        mean: per channel, of values in 0..1.
-        std: per channel, of values in 0..1.
+        turned: The image column by column, float32 `[size, 3 * size]` in 0..255.
+        flip: Whether left and right change places, bool `[]`. None means never.
+        mean: The mean of each channel, for values in 0..1.
+        std: The standard deviation of each channel, for values in 0..1.
 
     Returns:
-        float32 `[size, size, 3]`: (values / 255 − mean) / std.
+        (values / 255 − mean) / std, float32 `[size, size, 3]`.
     """
     size = turned.shape[0]
     if flip is not None:
@@ -129,9 +137,9 @@ def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
 
 def _resample(pixels: tf.Tensor, size: int, scale: tf.Tensor, translation: tf.Tensor) -> tf.Tensor:
     """Returns float32 `[size, 3 * size]`, column by column."""
-    # `tf.image.resize` takes three times as long: along a row it handles three values at a time.
-    # So both passes go down the columns, whole rows at a time, and the image is turned between:
-    # as a matrix of all values, because that is faster than moving three at a time.
+    # `tf.image.resize` takes three times as long, because along a row it handles three values at a
+    # time. Both passes here go down the columns, whole rows at a time. Between them the image is
+    # turned as a matrix of single values, which is faster than to move three values at a time.
     height, width = tf.unstack(tf.shape(pixels)[:2])
     rows = _resample_rows(pixels, height, 3 * width, size, scale[0], translation[0])
     return _resample_rows(_turn(rows), width, 3 * size, size, scale[1], translation[1])
@@ -145,8 +153,8 @@ def _resample_rows(
     scale: tf.Tensor,
     translation: tf.Tensor,
 ) -> tf.Tensor:
-    # One row of pixels with many channels each: an image of several rows would be divided among
-    # threads that decode other images.
+    # The image is one row of pixels with many channels each. An image of several rows would be
+    # divided among threads, which are busy with other images.
     resampled = tf.raw_ops.ScaleAndTranslate(
         images=tf.reshape(rows, tf.stack([1, 1, count, values])),
         size=[1, size],
@@ -163,5 +171,5 @@ def _backwards(size: int) -> np.ndarray:
 
 
 def _turn(matrix: tf.Tensor) -> tf.Tensor:
-    # As integers, because floats are handed to threads of another library.
+    # Floats would be handed to the threads of another library, and integers are not.
     return tf.bitcast(tf.transpose(tf.bitcast(matrix, tf.int32)), tf.float32)

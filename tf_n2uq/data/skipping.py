@@ -1,9 +1,9 @@
-"""Leaves out examples that cannot be decoded, and finds out which those were.
+"""Leaves out examples that cannot be decoded, and finds out their names.
 
-An error in a graph can be caught only by leaving out the element that it comes from, and with it
-all that would say which one it was. So examples are numbered within small blocks, and behind each
-block comes an element that is none, in which nothing can fail. It carries the names of all: those
-whose numbers have not come by until then are broken.
+`tf.data` catches an error only by leaving out the element that it comes from, and with the element
+goes all information about it. Examples are therefore numbered within small blocks, and behind each
+block comes a closing element, which is no example and cannot fail. The closing element carries the
+names of all examples of its block. The examples whose numbers have not come by then are broken.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ import tensorflow as tf
 
 from tf_n2uq.data.broken import BrokenImages
 
-# Examples in a block: their numbers are bits of one integer.
+# The number of examples in a block. Their numbers are bits of one integer.
 BLOCK = 32
-# Elements that are checked at once: a function for each takes as long as reading its file.
+# The number of elements that are checked at once. One call for each element would take as long as
+# reading its file does.
 _WINDOW = 16
 _SEPARATOR = '\0'
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoder:
-    """Decodes what can be decoded.
+    """Decodes the examples that can be decoded, and leaves out the others.
 
     Attributes:
-        decode: makes an example from one element of a block; an error leaves it out.
-        placeholder: arrays that look like an example.
-        broken: keeps account of what was left out.
-        hopeless_from: the epoch that is not begun without a good example in earlier ones; None:
-            there is just one epoch.
-        explain: makes an error message from the name of an example.
+        decode: A function that makes an example, a tuple of tensors, from one element of a block.
+            An example that raises an error is left out.
+        placeholder: Arrays with the shapes and dtypes of an example.
+        broken: The record of the examples that were left out.
+        hopeless_from: The number of the epoch that is not begun if the earlier epochs had no good
+            example. None means that there is one epoch only.
+        explain: A function that makes an error message from the name of an example.
     """
 
     decode: Callable[[Any], tuple[tf.Tensor, ...]]
@@ -46,13 +48,14 @@ class Decoder:
     def __call__(self, blocks: tf.data.Dataset, calls: int) -> tf.data.Dataset:
         """Returns a dataset of the good examples, in order.
 
-        Iterating over it raises an `InvalidArgumentError` if a whole epoch had none and another
-        one has begun.
+        Iterating over the dataset raises an `InvalidArgumentError` if a whole epoch had no good
+        example and another epoch has begun.
 
         Args:
-            blocks: of at most `BLOCK` examples each: the epoch, int64 `[]`; their names, string
-                `[examples]`; a structure of tensors `[examples, …]` for `decode`.
-            calls: how many examples are decoded at the same time.
+            blocks: A dataset of blocks of at most `BLOCK` examples. A block is the number of its
+                epoch, int64 `[]`; the names of its examples, string `[examples]`; and a structure
+                of tensors `[examples, …]` for `decode`.
+            calls: The number of examples that are decoded at the same time.
         """
         elements = blocks.map(_append_names).unbatch()
         decoded = elements.map(self._decode, num_parallel_calls=calls, deterministic=True)
@@ -77,13 +80,17 @@ class Decoder:
     def _check(
         self, state: tuple[tf.Tensor, ...], window: tuple[Any, ...]
     ) -> tuple[tuple[tf.Tensor, ...], tf.data.Dataset]:
-        """Takes what number comes next, which have come by as bits, and the hopeless epoch."""
+        """Checks a window of elements, and passes it on.
+
+        The state is the number that comes next, the numbers that have come by as bits, and the
+        epoch that is not begun without a good example.
+        """
         expected, seen, hopeless_from = state
         labels, good, examples = window
         labels = tf.data.Dataset.zip(labels).batch(_WINDOW)
         numbers, epochs, names = tf.data.Dataset.get_single_element(labels)
         following = tf.maximum(numbers, -1) + 1
-        # What is none has the size of its block for a number: the one that would follow.
+        # The number of a closing element is minus the number of the example that would follow.
         complete = tf.reduce_all(tf.abs(numbers) == tf.concat([[expected], following[:-1]], 0))
         seen, hopeless_from = tf.cond(
             complete & (seen == _first(expected)),
@@ -108,7 +115,7 @@ class Decoder:
         for number, epoch, joined in zip(numbers, epochs, names, strict=True):
             if number >= 0:
                 seen |= np.int64(1) << number
-                # This epoch may end without another good one, but the next may not.
+                # This epoch may end without another good example, but the next epoch may not.
                 hopeless_from = epoch + 2
                 continue
             separated = joined.decode(errors='replace').split(_SEPARATOR)
@@ -121,10 +128,10 @@ class Decoder:
 
 
 def _append_names(epoch: tf.Tensor, names: tf.Tensor, block: Any) -> tuple[Any, ...]:
-    """Returns a block's numbers, epochs, names and elements, and one more that is none.
+    """Returns a block's numbers, epochs, names and elements, with a closing element.
 
-    That one has minus the size of the block for a number, all names for a name, and a copy of
-    the last element.
+    The number of the closing element is minus the size of the block, its name is the names of all
+    examples, and the rest is a copy of the last element.
     """
     size = tf.size(names, tf.int64)
     joined = tf.strings.reduce_join(names, separator=_SEPARATOR)
@@ -137,5 +144,5 @@ def _append_names(epoch: tf.Tensor, names: tf.Tensor, block: Any) -> tuple[Any, 
 
 
 def _first(count: tf.Tensor) -> tf.Tensor:
-    """Returns the bits of the numbers below."""
+    """Returns the bits of the numbers 0..count−1."""
     return tf.bitwise.left_shift(np.int64(1), count) - 1

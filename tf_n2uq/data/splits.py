@@ -1,4 +1,4 @@
-"""What every dataset gives: three splits of images and labels, as `tf.data` or as arrays."""
+"""Datasets of three splits of images and labels, as `tf.data` or as arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Split(abc.ABC):
 
     @abc.abstractmethod
     def _stream(self, shuffle: bool, seed: int) -> tf.data.Dataset:
-        """Returns single examples, in the form that `_decode` takes in batches."""
+        """Returns single examples, which `_decode` takes in batches."""
 
     @abc.abstractmethod
     def _decode(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -48,36 +48,39 @@ class Split(abc.ABC):
     ) -> tf.data.Dataset:
         """Returns the split in batches.
 
-        Two datasets with equal arguments give equal batches, epoch by epoch; the order and the
+        Two datasets with equal arguments give equal batches, epoch by epoch. The order and the
         augmentation differ from one epoch to the next. As everywhere in `tf.data`, the order
         also depends on `tf.random.set_seed` where the program calls it.
 
         Args:
-            batch_size: examples in a batch.
-            shuffle: whether each epoch has its own order.
-            seed: what order and augmentation depend on.
-            repeat: whether the dataset starts again when it ends, without end.
-            drop_remainder: whether a last batch with fewer examples is left out.
-            augment: None; 'shift' for random shifts, zeros coming in; 'shift_flip' for mirror
-                images as well.
-            max_shift: the largest shift in pixels; None: an eighth of the shorter side, at least
-                one pixel.
+            batch_size: The number of examples in a batch.
+            shuffle: Whether each epoch has its own order.
+            seed: The seed of order and augmentation, an integer.
+            repeat: Whether the dataset starts again when it ends, without end.
+            drop_remainder: Whether a last batch with fewer examples is left out.
+            augment: None for the images as they are, 'shift' for random shifts that are filled
+                with zeros, 'shift_flip' to mirror half of the images left to right as well.
+            max_shift: The largest shift in pixels. None means an eighth of the shorter side, at
+                least one pixel.
 
         Returns:
             A dataset of float32 images `[batch, height, width, channels]` in 0..1 and int32
             labels `[batch]`.
 
         Raises:
-            TypeError: if `batch_size` or `max_shift` is not an integer.
-            ValueError: if `batch_size` is below one or leaves no batch at all, if `augment` is
-                not known, or `max_shift` does not fit into the images or nothing is augmented.
+            TypeError: `batch_size`, `seed` or `max_shift` is not an integer.
+            ValueError: `batch_size` is below one or leaves no batch at all, `augment` is not
+                known, `max_shift` does not fit into the images, or `max_shift` is given without
+                `augment`.
         """
+        seed = integer(seed, 'seed')
         self._check_batch_size(batch_size, drop_remainder)
         pad = self._check_augmentation(augment, max_shift)
         examples = self._stream(shuffle, seed)
         decode: Callable[..., Any] = self._decode
         if augment is not None:
-            # One random number travels with each example, so batching does not change it.
+            # Each example has its random number before it is in a batch, so that the size of the
+            # batch changes nothing.
             randoms = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
             examples = tf.data.Dataset.zip((examples, randoms))
             decode = functools.partial(self._decode_augmented, augment=augment, max_shift=pad)
@@ -85,7 +88,8 @@ class Split(abc.ABC):
             examples = examples.repeat()
         options = tf.data.Options()
         options.deterministic = True
-        # There is one source and no files to share out: every replica reads its part of it.
+        # There is one source, and there are no files to share out, so that every replica reads its
+        # part of the source.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
@@ -97,7 +101,7 @@ class Split(abc.ABC):
         """Returns the whole split in its own order, all in memory.
 
         Returns:
-            float32 images `[examples, height, width, channels]` in 0..1, int32 labels
+            Images, float32 `[examples, height, width, channels]` in 0..1, and labels, int32
             `[examples]`.
         """
         batches = list(self.dataset(min(self.examples, 1024)).as_numpy_iterator())
@@ -112,30 +116,36 @@ class Split(abc.ABC):
 
     def _check_batch_size(self, batch_size: int, drop_remainder: bool) -> None:
         if integer(batch_size, 'batch_size') < 1:
-            raise ValueError(f'batch_size: expected at least 1, got {batch_size}.')
+            raise ValueError(
+                f'batch_size: expected at least 1, got {batch_size}. Give a positive integer.'
+            )
         if drop_remainder and batch_size > self.examples:
             raise ValueError(
                 f'batch_size: expected at most {self.examples}, the number of examples, with '
-                f'drop_remainder=True, got {batch_size}: no batch would be left.'
+                f'drop_remainder=True, got {batch_size}, which leaves no batch. Give a smaller '
+                'batch_size.'
             )
 
     def _check_augmentation(self, augment: str | None, max_shift: int | None) -> int:
         if augment is None:
             if max_shift is not None:
                 raise ValueError(
-                    f'max_shift: expected None without augment=, got {max_shift}. '
-                    f'Give augment= one of {AUGMENTATIONS}.'
+                    f'max_shift: expected None without augment, got {max_shift}. Give augment one '
+                    f'of {AUGMENTATIONS}.'
                 )
             return 0
         if augment not in AUGMENTATIONS:
-            raise ValueError(f'augment: expected None or one of {AUGMENTATIONS}, got {augment!r}.')
+            raise ValueError(
+                f'augment: expected None or one of {AUGMENTATIONS}, got {augment!r}. Give one of '
+                'these.'
+            )
         side = min(self.image_shape[:2])
         if max_shift is None:
             return max(1, side // 8)
         if not 0 <= integer(max_shift, 'max_shift') < side:
             raise ValueError(
                 f'max_shift: expected 0 to {side - 1}, less than the shorter side of the images, '
-                f'got {max_shift}.'
+                f'got {max_shift}. Give a smaller shift.'
             )
         return max_shift
 
@@ -144,30 +154,33 @@ class ArraySplit(Split):
     """A split that is held in memory."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, maximum: int = 255) -> None:
-        """Takes the arrays as they are; bytes become floats batch by batch.
+        """Creates a split of arrays, whose bytes become floats batch by batch.
 
         Args:
-            images: uint8 `[examples, height, width, channels]`.
-            labels: integers `[examples]`.
-            maximum: the value that means 1.0.
+            images: The images, uint8 `[examples, height, width, channels]`.
+            labels: The labels, integers `[examples]`.
+            maximum: The value of `images` that means 1.0.
 
         Raises:
-            ValueError: if there is no example, if `images` are not uint8 with four dimensions or
-                have values above `maximum`, or if `labels` are not one integer for each image.
+            ValueError: There is no example, `images` are not uint8 with four dimensions or
+                have values above `maximum`, or `labels` are not one integer for each image.
         """
         if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
             raise ValueError(
                 'images: expected uint8 [examples, height, width, channels] with at least one '
-                f'example, got {images.dtype} {list(images.shape)}.'
+                f'example, got {images.dtype} {list(images.shape)}. Give images of bytes.'
             )
         if images.max() > maximum:
-            raise ValueError(f'images: expected values of at most {maximum}, got {images.max()}.')
+            raise ValueError(
+                f'images: expected values of at most {maximum}, got {images.max()}. Give a larger '
+                'maximum.'
+            )
         if labels.shape != images.shape[:1] or labels.dtype.kind not in 'ui':
             raise ValueError(
                 f'labels: expected integers [{len(images)}], one for each image, got '
-                f'{labels.dtype} {list(labels.shape)}.'
+                f'{labels.dtype} {list(labels.shape)}. Give the number of a class for each image.'
             )
-        # Tensors, not arrays: an array would be copied into the graph of every dataset.
+        # An array would be copied into the graph of every dataset, and a tensor is not.
         with tf.device('CPU'):
             self._images = tf.constant(images)
             self._labels = tf.constant(labels, tf.int32)
@@ -201,12 +214,12 @@ class ImageData:
     """An image classification dataset.
 
     Attributes:
-        name: the name it was loaded by.
-        image_shape: height, width and channels of every image.
-        classes: the number of classes; labels are 0..classes−1.
-        train: what a network learns from.
-        validation: what epochs and settings are chosen by.
-        test: what is reported, and nothing else.
+        name: The name that the dataset was loaded by.
+        image_shape: Height, width and channels of every image.
+        classes: The number of classes. Labels are 0..classes−1.
+        train: The split that a network learns from.
+        validation: The split by which epochs and settings are chosen.
+        test: The split whose results are reported, which serves no other purpose.
     """
 
     name: str

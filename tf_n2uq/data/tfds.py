@@ -1,7 +1,8 @@
-"""Image classification datasets of TensorFlow Datasets, by name."""
+"""Loads image classification datasets of TensorFlow Datasets by their names."""
 
 from __future__ import annotations
 
+import numbers
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ class TfdsSplit(Split):
     def __init__(
         self, builder: Any, split: str, keys: tuple[str, str], image_size: tuple[int, int] | None
     ) -> None:
-        """Opens no file yet.
+        """Creates a split, without opening a file.
 
         Args:
-            builder: a prepared `tfds.core.DatasetBuilder`.
-            split: a split in the words of TensorFlow Datasets, such as 'train[:90%]'.
-            keys: the names of the image and the label.
-            image_size: height and width that images are resized to; None: as they are.
+            builder: A prepared `tfds.core.DatasetBuilder`.
+            split: A split as TensorFlow Datasets writes it, such as 'train[:90%]'.
+            keys: The names of the image and the label in an example.
+            image_size: Height and width in pixels that images are resized to. None leaves them as
+                they are.
 
         Raises:
-            ValueError: if there is no example.
+            ValueError: The split has no example.
         """
         self._builder = builder
         self._split = split
@@ -38,7 +40,7 @@ class TfdsSplit(Split):
         if not self._examples:
             raise ValueError(
                 f'name: expected a dataset with examples in {split!r}, got none in '
-                f'{builder.info.full_name!r}.'
+                f'{builder.info.full_name!r}. Give another dataset.'
             )
 
     @property
@@ -61,7 +63,8 @@ class TfdsSplit(Split):
             split=self._split, shuffle_files=shuffle, read_config=config
         )
         examples = examples.map(self._select, num_parallel_calls=tf.data.AUTOTUNE)
-        # Files read in turns hide from tf.data how many examples there are; progress bars ask.
+        # Progress bars need the number of examples. tf.data does not know it where files are read in
+        # turns.
         examples = examples.apply(tf.data.experimental.assert_cardinality(self._examples))
         if shuffle:
             buffer = min(self._examples, _SHUFFLE_BUFFER)
@@ -90,25 +93,27 @@ def load_tfds(
     """Loads an image classification dataset of TensorFlow Datasets.
 
     Args:
-        name: what the result is called.
-        tfds_name: the dataset's name, with config and version if wanted.
-        data_dir: TensorFlow Datasets' folder; None: its own default.
-        image_size: height and width to resize to; needed if the images differ in size.
+        name: The name of the result.
+        tfds_name: The name of the dataset, with config and version if wanted.
+        data_dir: The folder of TensorFlow Datasets. None means its default folder.
+        image_size: Height and width in pixels to resize to. They are needed if the images differ
+            in size.
 
     Returns:
-        The dataset. Its test split is 'test', or 'validation' where there is no 'test'; its
+        The dataset. Its test split is 'test', or 'validation' where there is no 'test'. Its
         validation split is 'validation' where there are both, or the last tenth of 'train'.
 
     Raises:
-        ImportError: if TensorFlow Datasets is not installed.
-        ValueError: if it knows no dataset of this name, if the dataset has no image or no class
-            label or lacks splits, or if `image_size` is needed or not two positive integers.
+        ImportError: TensorFlow Datasets is not installed.
+        ValueError: TensorFlow Datasets knows no dataset of this name, the dataset has no image or
+            no class label or lacks splits, `image_size` is not two positive integers, or
+            `image_size` is needed and None.
     """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
-            f'name: {name!r} is read with TensorFlow Datasets, which is not installed. '
+            f'name: {name!r} expected the package tensorflow-datasets, which is not installed. '
             "Install it with: pip install 'tf_n2uq[data]'"
         ) from error
     try:
@@ -116,7 +121,7 @@ def load_tfds(
     except tfds.core.registered.DatasetNotFoundError as error:
         raise ValueError(
             f'name: expected tfds: and a dataset that TensorFlow Datasets knows or that is in '
-            f'data_dir={data_dir!r}, got {tfds_name!r}.'
+            f'data_dir={data_dir!r}, got {tfds_name!r}. Give one of these.'
         ) from error
     builder.download_and_prepare()
     image_key, label_key = _find_features(tfds, builder)
@@ -148,7 +153,7 @@ def _find_features(tfds: Any, builder: Any) -> tuple[str, str]:
             return image, label
     raise ValueError(
         'name: expected a dataset with one image (uint8 or uint16, fixed channels) and one class '
-        f'label, got {builder.info.full_name!r} with {features}.'
+        f'label, got {builder.info.full_name!r} with {features}. Give another dataset.'
     )
 
 
@@ -160,17 +165,26 @@ def _check_image_size(
         if None in size:
             raise ValueError(
                 f'image_size: expected (height, width), because the images of '
-                f'{builder.info.full_name!r} differ in size, got None.'
+                f'{builder.info.full_name!r} differ in size, got None. Give the size to resize to.'
             )
         return None
-    if len(image_size) != 2 or not all(isinstance(n, int) and n > 0 for n in image_size):
-        raise ValueError(f'image_size: expected two positive integers, got {image_size!r}.')
+    if not _is_size(image_size):
+        raise ValueError(
+            f'image_size: expected two positive integers, got {image_size!r}. Give (height, width) '
+            'in pixels.'
+        )
     height, width = image_size
     return None if (height, width) == size else (height, width)
 
 
+def _is_size(value: Any) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(isinstance(n, numbers.Integral) and n > 0 for n in value)
+
+
 def _choose_splits(builder: Any) -> tuple[str, str, str]:
-    """Returns which parts are for training, validation and test."""
+    """Returns the parts for training, validation and test."""
     found = set(builder.info.splits)
     if 'train' in found and {'validation', 'test'} <= found:
         return 'train', 'validation', 'test'
@@ -179,5 +193,5 @@ def _choose_splits(builder: Any) -> tuple[str, str, str]:
             return 'train[:90%]', 'train[90%:]', test
     raise ValueError(
         f"name: expected a dataset with the splits 'train' and 'test' (or 'validation'), "
-        f'got {builder.info.full_name!r} with {sorted(found)}.'
+        f'got {builder.info.full_name!r} with {sorted(found)}. Give another dataset.'
     )

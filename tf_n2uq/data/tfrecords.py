@@ -1,4 +1,4 @@
-"""Encoded images in TFRecord files, as ImageNet is usually converted."""
+"""Reads encoded images in TFRecord files, as ImageNet is usually converted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from google.protobuf import message  # type: ignore[import-untyped]
 
 from tf_n2uq.data.encoded import EncodedExample, EncodedImageData, EncodedSplit
+from tf_n2uq.data.integers import integer
 from tf_n2uq.data.skipping import BLOCK
 
 Parse = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -19,7 +20,7 @@ _PATTERNS = {'train': ('train-*',), 'validation': ('validation-*', 'val-*')}
 _IMAGE, _LABEL = 'image/encoded', 'image/class/label'
 _CYCLE = 16
 _BLOCK = 2048
-# Positions in a file fit below this, file numbers above it.
+# A key is the number of a file times this, plus the position in the file.
 _KEYS_PER_FILE = 2**40
 
 
@@ -34,16 +35,16 @@ class RecordSplit(EncodedSplit):
         classes: int,
         examples: int | None = None,
     ) -> None:
-        """Opens no file yet.
+        """Creates a split, without opening a file.
 
         Args:
-            description: what error messages call the split.
-            files: TFRecord files.
-            parse: makes the encoded image, string `[]`, and the label, an integer `[]` that is
-                0 for the first class, from one record.
-            classes: the number of classes; another label stops the iteration with an
+            description: The words for the split in error messages.
+            files: The paths of the TFRecord files.
+            parse: A function that makes the encoded image, string `[]`, and the label, an integer
+                `[]` that is 0 for the first class, from one record.
+            classes: The number of classes. A label out of range stops the iteration with an
                 `InvalidArgumentError`.
-            examples: the number of records; None: counted when first asked for.
+            examples: The number of records. With None they are counted when first asked for.
         """
         super().__init__(description, classes)
         self._paths = files
@@ -62,10 +63,10 @@ class RecordSplit(EncodedSplit):
     def examples(self) -> int:
         """The number of examples, broken images included.
 
-        Where the source does not say it, the first use reads all files' record headers.
+        Where the source does not tell the number, its first use reads the headers of all records.
 
         Raises:
-            ValueError: if a file is truncated.
+            ValueError: A file is truncated.
         """
         return self._examples
 
@@ -74,11 +75,11 @@ class RecordSplit(EncodedSplit):
     ) -> tf.data.Dataset:
         """Returns file numbers, positions in the files, and records.
 
-        Every worker reads its own files where there is at least one for each; otherwise all
-        read everything and keep every count-th record.
+        Every worker reads its own files where there is at least one for each. Otherwise every
+        worker reads everything and keeps every count-th record.
 
-        Shuffling takes the files in another order, sixteen at a time in turns, and after that
-        mixes each 2048 records that follow one another.
+        Shuffling takes the files in another order, sixteen at a time in turns, and then mixes each
+        2048 records that follow one another.
         """
         index, count = shard
         number = len(self._paths)
@@ -98,13 +99,13 @@ class RecordSplit(EncodedSplit):
         return (_mix(records, key) if shuffle else records).batch(BLOCK)
 
     def names(self, *block: tf.Tensor) -> tf.Tensor:
-        """Returns the files and, behind a #, the records' positions in them."""
+        """Returns the paths of the files and, behind a #, the positions of the records."""
         files, positions, _ = block
         paths = tf.gather(self._files, files)
         return tf.strings.join([paths, tf.strings.as_string(positions)], '#')
 
     def keys(self, *block: tf.Tensor) -> tf.Tensor:
-        """Returns the positions in all files one behind the other, with gaps."""
+        """Returns a number for each record, by its file and its position in the file."""
         files, positions, _ = block
         return files * _KEYS_PER_FILE + positions
 
@@ -130,28 +131,24 @@ def load_tfrecords(
     """Loads files `train-*` and `validation-*` (or `val-*`) of `tf.train.Example` records.
 
     Args:
-        data_dir: the folder of both, or one with the folders `train` and `validation` (`val`) of
-            them; anything that `tf.io.gfile` reads.
-        label_offset: what the first class's label in the files is. The well-known conversion
-            counts from 1, and leaves 0 to a background class that no image has: 1 with 1000
-            classes leaves that class out, 0 with 1001 classes keeps it.
-        classes: the number of classes.
+        data_dir: The folder of the files, or a folder with the folders `train` and `validation`
+            (`val`) of the files, in any file system that `tf.io.gfile` reads.
+        label_offset: The label of the first class in the files. The well-known conversion counts
+            from 1, and leaves 0 to a background class that no image has. An offset of 1 with 1000
+            classes leaves that class out, and an offset of 0 with 1001 classes keeps it.
+        classes: The number of classes.
 
     Returns:
         The dataset. Records have the features `image/encoded` (bytes) and `image/class/label`
         (an integer).
 
     Raises:
-        FileNotFoundError: if there are no such files.
-        TypeError: if an argument is not an integer.
-        ValueError: if the first record has no such features or a label out of range, or if
-            `classes` is below one.
+        FileNotFoundError: There are no such files.
+        TypeError: An argument is not an integer.
+        ValueError: The first record has no such features or a label out of range, or `classes` is
+            below one.
     """
-    if not isinstance(label_offset, int) or not isinstance(classes, int):
-        raise TypeError(
-            f'label_offset, classes: expected integers, got {label_offset!r} and {classes!r}. '
-            'Give 1 and 1000 for the well-known conversion.'
-        )
+    label_offset, classes = integer(label_offset, 'label_offset'), integer(classes, 'classes')
     if classes < 1:
         raise ValueError(f'classes: expected at least 1, got {classes}. Give 1000 for ImageNet.')
     splits = {}
@@ -170,7 +167,15 @@ def load_tfrecords(
 
 
 def find_records(data_dir: str, split: str) -> list[str]:
-    """Returns the files of the split 'train' or 'validation', sorted; empty if there are none."""
+    """Returns the paths of a split's TFRecord files, sorted.
+
+    Args:
+        data_dir: The folder of the files, see `load_tfrecords`.
+        split: 'train' or 'validation'.
+
+    Returns:
+        The paths, or an empty list if there are none.
+    """
     for pattern in _PATTERNS[split]:
         for place in (pattern, os.path.join(pattern.removesuffix('-*'), pattern)):
             files = tf.io.gfile.glob(os.path.join(data_dir, place))
@@ -180,9 +185,9 @@ def find_records(data_dir: str, split: str) -> list[str]:
 
 
 def _mix(records: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
-    """Mixes each block of records, the next one being read meanwhile."""
+    """Mixes each block of records, while the next block is read."""
 
-    # Not `Dataset.shuffle`: its order depends on `tf.random.set_seed` as well.
+    # The order of `Dataset.shuffle` would depend on `tf.random.set_seed` as well.
     def mix_block(block: tf.Tensor, elements: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         size = tf.shape(elements[0], tf.int64)[0]
         block_key = tf.random.experimental.stateless_fold_in(key, block)
@@ -203,7 +208,7 @@ def _parse_example(record: tf.Tensor, label_offset: int) -> tuple[tf.Tensor, tf.
 
 
 def _check_first_record(file: str, label_offset: int, classes: int) -> None:
-    """Sees at once what would otherwise be seen in the middle of an epoch."""
+    """Refuses at once a file that would otherwise stop an epoch."""
     features = _first_features(file)
     images, labels = features[_IMAGE].bytes_list.value, features[_LABEL].int64_list.value
     if len(images) != 1 or len(labels) != 1:
@@ -242,14 +247,15 @@ def _first_features(file: str) -> Mapping[str, tf.train.Feature]:
 
 
 def _count_records(file: str) -> int:
-    """Counts records by the lengths in front of them; what they hold is not read."""
+    """Counts records by the lengths in front of them, without reading the records."""
     count, position = 0, 0
     with tf.io.gfile.GFile(file, 'rb') as stream:
         size = stream.size()
         while position < size:
             stream.seek(position)
             header = stream.read(8)
-            # A length of 8 bytes, its checksum of 4, the record, its checksum of 4.
+            # A record has its length (8 bytes), the length's checksum (4), its content, and the
+            # content's checksum (4).
             position += 16 + struct.unpack('<Q', header)[0] if len(header) == 8 else size + 1
             count += 1
     if position != size:

@@ -21,6 +21,9 @@ from tf_n2uq._compat.keras_models import (
     tensors_read,
 )
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
+from tf_n2uq.layers.layer_spec import Kind, LayerSpec, kind_of, spec_of
+
+_UNKNOWN = LayerSpec(Kind.NEW_RANGE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,16 @@ class Step:
         return ref.step in self._sources and ref in self.inputs
 
     @property
+    def kind(self) -> Kind | None:
+        """What the layer does to numbers; None for a layer that has no integer form."""
+        return kind_of(self.layer, self.input_shape)
+
+    @property
+    def spec(self) -> LayerSpec:
+        """What is known of the layer; a spec without a use for a layer of an unknown kind."""
+        return spec_of(self.layer) or _UNKNOWN
+
+    @property
     def output(self) -> Ref:
         """The first output."""
         return Ref(self.name)
@@ -113,13 +126,29 @@ class Graph:
         self.nested_inputs: Any = None
         self.outputs: Any = None
         self.specs: dict[Ref, tf.TypeSpec] = {}
+        self._shapes: dict[Ref, tuple[int | None, ...]] = {}
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Graph:
         """Reads a built Sequential or Functional model; its layers and weights are copied."""
+        return cls._read(model, copy_layer)
+
+    @classmethod
+    def of_layers(cls, model: keras.Model) -> Graph:
+        """Reads a built Sequential or Functional model; the graph has the model's own layers.
+
+        This is for reading, and for making something else than a Keras model of the graph. A layer
+        of the model must not be changed.
+        """
+        return cls._read(model, lambda layer: layer)
+
+    @classmethod
+    def _read(
+        cls, model: keras.Model, take: Callable[[keras.layers.Layer], keras.layers.Layer]
+    ) -> Graph:
         graph = cls(model.name, isinstance(model, keras.Sequential))
         nodes = nodes_in_order(model)
-        reader = CallReader(graph, {id(node.layer): node.layer.name for node in nodes})
+        reader = CallReader(graph, {id(node.layer): node.layer.name for node in nodes}, take)
         refs: dict[int, Ref] = {}
         for node in nodes:
             reader.read(node, refs)
@@ -169,6 +198,32 @@ class Graph:
             if step.name in needed:
                 needed.update(ref.step for ref in step.inputs)
         self.steps = {name: step for name, step in self.steps.items() if name in needed}
+
+    def shape(self, ref: Ref) -> tuple[int | None, ...]:
+        """Returns the shape of a tensor, with the batch."""
+        if ref not in self._shapes:
+            known = self.specs.get(ref)
+            shape = self._computed_shape(ref) if known is None else known.shape
+            self._shapes[ref] = tuple(tf.TensorShape(shape).as_list())
+        return self._shapes[ref]
+
+    def _computed_shape(self, ref: Ref) -> Any:
+        step = self.producer(ref)
+        shapes = [tf.TensorShape(self.shape(source)) for source in step.inputs]
+        result = step.layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        return result[ref.index] if isinstance(result, list) else result
+
+    def build_layers(self) -> None:
+        """Builds the layers that are not built yet, with their weights; they join no model."""
+        for step in self.in_order():
+            missing = [(layer, arrays) for layer, arrays in step.restore if not layer.built]
+            if not step.layer.built:
+                shapes = [tf.TensorShape(self.shape(ref)) for ref in step.inputs]
+                with tf.name_scope(step.name):
+                    step.layer.build(shapes[0] if len(shapes) == 1 else shapes)
+            for layer, arrays in missing:
+                layer.set_weights(arrays)
+                layer.finalize_state()
 
     def producer(self, ref: Ref) -> Step:
         """Returns the step that makes `ref`."""
@@ -262,13 +317,20 @@ class CallReader:
     each call.
     """
 
-    def __init__(self, graph: Graph, names: dict[int, str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        names: dict[int, str],
+        take: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
+    ) -> None:
         """Creates the reader.
 
         Args:
             graph: gets the calls.
             names: what each layer is called in the graph, by its id.
+            take: returns the layer that the graph gets for a layer; None for `copy_layer`.
         """
+        self._take = take or copy_layer
         self._graph = graph
         self._names = names
         self._reserved = set(names.values())
@@ -287,8 +349,9 @@ class CallReader:
         if not first_call:
             name = self._graph.unique_name(name, self._reserved)
         if first_call or not source.weights:
-            layer = self._copies[id(source)] = copy_layer(source)
-            rename(layer, name)
+            layer = self._copies[id(source)] = self._take(source)
+            if layer is not source:
+                rename(layer, name)
 
         def to_ref(leaf: Any) -> Any:
             return refs.get(id(leaf), leaf)

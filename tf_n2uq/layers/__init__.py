@@ -2,10 +2,21 @@
 
 from tf_n2uq.layers.border_scale import BorderScale
 from tf_n2uq.layers.channel_affine import ChannelAffine
-from tf_n2uq.layers.channel_line import is_channel_line, line_of
 from tf_n2uq.layers.channel_scale import ChannelScale
+from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
+from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.layer_normalization import ChannelMean, InverseDeviation
+from tf_n2uq.layers.layer_spec import (
+    Kind,
+    LayerSpec,
+    is_channel_line,
+    kind_of,
+    line_of,
+    register_layer,
+    registered_layers,
+    spec_of,
+)
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel
 from tf_n2uq.layers.rprelu import RPReLU
@@ -16,13 +27,21 @@ __all__ = [
     'ChannelAffine',
     'ChannelMean',
     'ChannelScale',
+    'Deployment',
     'HardSigmoid',
     'HardSwish',
     'InverseDeviation',
+    'KernelRole',
+    'Kind',
+    'LayerSpec',
     'Quantize',
     'QuantizedKernel',
     'RPReLU',
     'SwitchableBatchNormalization',
     'is_channel_line',
+    'kind_of',
     'line_of',
+    'register_layer',
+    'registered_layers',
+    'spec_of',
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.layers.integer_bias import quantizer_in_front
+from tf_n2uq.layers.connections import ReadsInt8
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -29,7 +29,7 @@ class ChannelMean(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class InverseDeviation(keras.layers.Layer):
+class InverseDeviation(ReadsInt8, keras.layers.Layer):
     """From a variance to what its deviation is divided by: `1 / sqrt(variance + epsilon)`.
 
     Behind a quantizer, a variance of 0 stands for all that is below half a step of it, and counts
@@ -38,30 +38,47 @@ class InverseDeviation(keras.layers.Layer):
     Shapes: `[..., 1]` → `[..., 1]`. In a file it is a table over the 256 values of its input.
     """
 
-    def __init__(self, epsilon: float = 1e-3, **kwargs: Any) -> None:
+    def __init__(
+        self, epsilon: float = 1e-3, input_quantizer: str | None = None, **kwargs: Any
+    ) -> None:
         """Creates the layer.
 
         Args:
             epsilon: added to the variance.
+            input_quantizer: name of the `Quantize` layer whose step counts; None lets the layer
+                find it when it is connected.
             **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
         self.epsilon = float(epsilon)
+        self.input_quantizer = input_quantizer
         self.supports_masking = True
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.math.rsqrt(self._at_least(inputs) + tf.cast(self.epsilon, inputs.dtype))
-
     @tf.autograph.experimental.do_not_convert
-    def _at_least(self, variance: tf.Tensor) -> tf.Tensor:
-        quantizer = quantizer_in_front(self)
-        if quantizer is None:
-            return variance
-        step = quantizer.quantizer.int8_scale(quantizer.quantizer_weights)
-        return tf.maximum(variance, tf.stop_gradient(tf.cast(step / 2, variance.dtype)))
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.inverse(inputs, self.input_scale())
+
+    def inverse(self, variance: tf.Tensor, scale: tf.Tensor | float | None) -> tf.Tensor:
+        """Returns the inverse deviation of variances of a known scale.
+
+        Args:
+            variance: any shape, floating point.
+            scale: of the int8 tensor that holds the variances, `[]`; None for a float tensor.
+
+        Returns:
+            The shape and dtype of `variance`.
+        """
+        if scale is not None:
+            half_a_step = tf.stop_gradient(tf.cast(scale / 2, variance.dtype))
+            variance = tf.maximum(variance, half_a_step)
+        return tf.math.rsqrt(variance + tf.cast(self.epsilon, variance.dtype))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), 'epsilon': self.epsilon}
+        return {
+            **super().get_config(),
+            'epsilon': self.epsilon,
+            'input_quantizer': self.input_quantizer,
+        }

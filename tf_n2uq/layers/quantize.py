@@ -8,11 +8,15 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq.layers.connections import Int8Source, ReadsInt8, close_operator
+from tf_n2uq.layers.deployment import Deployment
+from tf_n2uq.quantizers.base import ConfiguredQuantizer
+
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class Quantize(keras.layers.Layer):
+class Quantize(ReadsInt8, Int8Source, keras.layers.Layer):
     """Quantizes one tensor, with the variables that its quantizer learns.
 
     TFMOT's own `QuantizeLayer` does not survive the `.keras` format and is rebuilt by
@@ -21,13 +25,24 @@ class Quantize(keras.layers.Layer):
     Attributes:
         quantizer: the quantizer.
         quantizer_weights: `{name: variable}` as the quantizer's `build` returned it.
+        deployment: the grid that the levels have in an integer file.
+        input_quantizer: name of the `Quantize` layer in front of this one, if there is one. Its
+            scale counts where the quantizer passes tensors on (see `AdaptiveQuantizer`).
     """
 
-    def __init__(self, quantizer: _Quantizer, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        quantizer: _Quantizer,
+        deployment: Deployment | None = None,
+        input_quantizer: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Creates the layer.
 
         Args:
             quantizer: a `tfmot.quantization.keras.quantizers.Quantizer`.
+            deployment: the grid that the levels have in an integer file; None for the default one.
+            input_quantizer: see the attribute; None lets the layer find it when it is connected.
             **kwargs: Keras layer arguments.
 
         Raises:
@@ -41,6 +56,8 @@ class Quantize(keras.layers.Layer):
                 f'LearnableThresholdQuantizer(bits=2), got {quantizer!r}.'
             )
         self.quantizer = quantizer
+        self.deployment = deployment or Deployment()
+        self.input_quantizer = input_quantizer
         self.quantizer_weights: dict[str, tf.Variable] = {}
         self.supports_masking = True
 
@@ -54,27 +71,44 @@ class Quantize(keras.layers.Layer):
             training = keras.backend.learning_phase()
         return self.quantizer(inputs, training, weights=self.quantizer_weights)
 
-    def _infer_output_signature(
-        self, inputs: Any, args: Any, kwargs: Any, input_masks: Any
-    ) -> keras.__internal__.KerasTensor:
-        # Keras would trace `call` to learn that the output is like the input: half of the time
-        # that `quantize_apply` takes.
-        del input_masks
-        with tf.name_scope(self._name_scope()):
-            self._maybe_build(inputs)
-        self._set_save_spec(inputs, args, kwargs)
-        return keras.__internal__.KerasTensor(inputs.type_spec)
+    def connected(self, inputs: Any) -> None:
+        super().connected(inputs)
+        close_operator(inputs)
+
+    def int8_scale(self) -> tf.Tensor | None:
+        """Returns the scale of the output as the int8 tensor of an integer file.
+
+        Returns:
+            float64 `[]`, >= 0; None for a quantizer of others, or one that passes on a tensor of
+            unknown scale.
+        """
+        if not isinstance(self.quantizer, ConfiguredQuantizer):
+            return None
+        if self.quantizer.is_identity:
+            return self.input_scale()
+        step = tf.abs(self.quantizer.step(self.quantizer_weights))
+        return step / self.deployment.level_stretch(2**self.quantizer.bits - 1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
+    def compute_output_signature(self, input_signature: Any) -> Any:
+        return input_signature
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop('autocast', None)
-        return {**config, 'quantizer': keras.utils.legacy.serialize_keras_object(self.quantizer)}
+        return {
+            **config,
+            'quantizer': keras.utils.legacy.serialize_keras_object(self.quantizer),
+            'deployment': self.deployment.get_config(),
+            'input_quantizer': self.input_quantizer,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Quantize:
         config = dict(config)
         quantizer = keras.utils.legacy.deserialize_keras_object(config.pop('quantizer'))
-        return cls(quantizer=quantizer, **config)
+        # Networks of version 0.1.0 have no entry for the deployment.
+        deployment = Deployment(**config.pop('deployment', {}))
+        return cls(quantizer=quantizer, deployment=deployment, **config)

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import with_tensors
+from tf_n2uq._compat.keras_models import readers_of
+from tf_n2uq.layers.connections import Found, Int8Source, ReadsInt8, TakesOnLine
+from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
-from tf_n2uq.layers.quantize import Quantize
+from tf_n2uq.layers.kernel_role import KernelRole
+from tf_n2uq.layers.layer_spec import is_channel_line, line_of
+from tf_n2uq.quantizers.base import ConfiguredQuantizer
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
+class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeWrapper):
     """Runs a layer with quantized kernels; the float kernels stay the layer's own variables.
 
     TFMOT's wrapper replaces `layer.kernel` for good, which makes the variable change owners and
-    breaks the `.keras` format. Here the quantized tensor stands in for the variable only while
-    the layer is called.
+    breaks the `.keras` format. Here a twin of the layer computes with the quantized tensor, and the
+    layer itself never changes while it is called.
 
     Attributes:
-        layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`).
+        layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`, …).
         quantize_config: the TFMOT `QuantizeConfig` that names kernels and quantizers.
         integer_bias: whether the bias is rounded at inference as an integer file rounds it.
+        role: the layers that the kernel computes with in the integer network; None where nobody
+            has decided, as in networks of version 0.1.0: the layer then decides when it is
+            connected.
+        deployment: the grid that biases have in an integer file.
         kernel_quantizers: per kernel, its attribute, its quantizer, and the quantizer's variables.
     """
 
@@ -42,6 +52,8 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         layer: keras.layers.Layer,
         quantize_config: _QuantizeConfig,
         integer_bias: bool = False,
+        role: KernelRole | None = None,
+        deployment: Deployment | None = None,
         **kwargs: Any,
     ) -> None:
         """Creates the wrapper.
@@ -49,9 +61,10 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         Args:
             layer: the layer to wrap, built or not.
             quantize_config: names the layer's kernels and their quantizers.
-            integer_bias: whether, at inference, the layer's bias together with what a batch
-                normalization right behind it adds is rounded to what int32 can hold of it in
-                the file (see `integer_bias.bias_rounding`).
+            integer_bias: whether, at inference, the layer's bias together with what the role's line
+                adds is rounded to what int32 can hold of it in the file.
+            role: what the rewrite has decided; None lets the layer decide when it is connected.
+            deployment: the grid that biases have in an integer file; None for the default one.
             **kwargs: Keras layer arguments; `name` defaults to `quant_<layer name>`, as TFMOT's.
 
         Raises:
@@ -61,7 +74,15 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         kwargs.setdefault('dtype', 'float32')
         super().__init__(layer, quantize_config, autocast=False, **kwargs)
         self.integer_bias = integer_bias
+        self.deployment = deployment or Deployment()
         self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
+        self._line: Found | None = None
+        self.take_role(role)
+
+    def take_role(self, role: KernelRole | None) -> None:
+        """Sets what the rewrite has decided; for a layer that is not connected yet."""
+        self.role = role
+        self.input_quantizer = None if role is None else role.input_quantizer
 
     def build(self, input_shape: Any) -> None:
         keras.layers.Wrapper.build(self, input_shape)
@@ -74,6 +95,18 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             )
             for variable, quantizer in pairs
         ]
+
+    def connected(self, inputs: Any) -> None:
+        if self.role is None or self.role.input_quantizer is not None:
+            super().connected(inputs)
+
+    def find_line(self, layers: Sequence[keras.layers.Layer]) -> None:
+        if self.role is None:
+            candidates = [layer for layer in layers[:1] if is_channel_line(layer)]
+        else:
+            candidates = [layer for layer in layers if layer.name == self.role.line]
+        if candidates:
+            self._line = Found(candidates[0])
 
     def quantized_kernels(self, training: Any = False) -> dict[str, tf.Tensor]:
         """Returns the kernels as the layer computes with them, float32.
@@ -91,6 +124,13 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             for attribute, quantizer, weights in self.kernel_quantizers
         }
 
+    def bias_units(self) -> int:
+        """Returns how many units of the kernel the bias is a whole number of in a file."""
+        ((attribute, quantizer, _),) = self.kernel_quantizers
+        if attribute == 'depthwise_kernel' or not isinstance(quantizer, ConfiguredQuantizer):
+            return 1
+        return self.deployment.bias_units(quantizer.bits, quantizer.has_odd_integers)
+
     def bias_divisor(self) -> tf.Tensor | None:
         """Returns what kernel and bias are divided by at inference, as in SAT's published code.
 
@@ -102,14 +142,50 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
         Returns:
             float32 `[]`, > 0; None if nothing is divided.
         """
-        if self.integer_bias or type(self.layer) is not keras.layers.Dense or _is_read(self):
+        if self.integer_bias or type(self.layer) is not keras.layers.Dense or not self._is_last():
             return None
         for attribute, quantizer, _ in self.kernel_quantizers:
-            # A quantizer of somebody else's knows nothing of it.
-            if hasattr(quantizer, 'bias_divisor'):
+            if isinstance(quantizer, ConfiguredQuantizer):
                 kernel = tf.convert_to_tensor(getattr(self.layer, attribute))
                 return quantizer.bias_divisor(tf.cast(kernel, tf.float32))
         return None
+
+    def _is_last(self) -> bool:
+        if self.role is None:
+            # The first call decides for a network of version 0.1.0, and for a layer without scheme.
+            line = None if self._line is None else self._line.layer.name
+            self.take_role(KernelRole(self.input_quantizer, line, not _is_read(self)))
+        assert self.role is not None
+        return self.role.is_last
+
+    def bias_rounding(self) -> tf.Tensor | None:
+        """Returns what rounding to int32 adds to the layer's bias at inference.
+
+        What is rounded is the bias together with what the line behind the kernel adds, in units of
+        input scale times kernel scale; see `integer_bias.bias_rounding`.
+
+        Returns:
+            float64 `[output channels]`, to be added to the output of the layer, in front of the
+            line. None if the scale of what the layer reads is not known.
+        """
+        scale = self.input_scale()
+        if scale is None or len(self.kernel_quantizers) != 1:
+            return None
+        ((attribute, quantizer, weights),) = self.kernel_quantizers
+        values = tf.cast(tf.convert_to_tensor(getattr(self.layer, attribute)), tf.float32)
+        unit = tf.reshape(tf.cast(quantizer.integers(values, weights)[1], tf.float64), [-1])
+        return bias_rounding(self._whole_bias(), unit, scale * self.bias_units())
+
+    def _whole_bias(self) -> tf.Tensor:
+        """The layer's bias plus what, in front of the line, would do what the line adds."""
+        bias = tf.zeros([], tf.float64)
+        if self.layer.use_bias:
+            bias = tf.cast(tf.convert_to_tensor(self.layer.bias), tf.float64)
+        if self._line is None:
+            return bias
+        slope, offset = line_of(self._line.layer)
+        # A channel with γ = 0 gets an infinite bias here, and is left alone.
+        return bias + offset / slope
 
     def _divided(self, kernels: dict[str, tf.Tensor], training: Any) -> dict[str, tf.Tensor]:
         """Returns the tensors that stand in for the layer's variables."""
@@ -130,37 +206,41 @@ class QuantizedKernel(tfmot.quantization.keras.QuantizeWrapper):
             training = keras.backend.learning_phase()
         tensors = self._divided(self.quantized_kernels(training), training)
         cast = {name: tf.cast(value, self.layer.compute_dtype) for name, value in tensors.items()}
-        with _stand_in(self.layer, cast):
-            outputs = self.layer(inputs)
+        outputs = with_tensors(self.layer, cast)(inputs)
         if not self.integer_bias:
             return outputs
-        return add_at_inference(outputs, training, lambda: bias_rounding(self))
-
-    def _infer_output_signature(
-        self, inputs: tf.Tensor, args: Any, kwargs: Any, input_masks: Any
-    ) -> keras.__internal__.KerasTensor:
-        # Keras would trace the quantizers and the rounding, to learn a shape that is the layer's.
-        del input_masks
-        with tf.name_scope(self._name_scope()):
-            self._maybe_build(inputs)
-        self._set_save_spec(inputs, args, kwargs)
-        shape = self.compute_output_shape(inputs.shape)
-        spec = tf.TensorSpec(shape, self.layer.compute_dtype)
-        return keras.__internal__.KerasTensor(spec)
+        return add_at_inference(outputs, training, self.bias_rounding)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
 
+    def compute_output_signature(self, input_signature: Any) -> Any:
+        shape = self.compute_output_shape(input_signature.shape)
+        return tf.TensorSpec(shape, self.layer.compute_dtype)
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop('autocast', None)
-        return {**config, 'integer_bias': self.integer_bias}
+        return {
+            **config,
+            'integer_bias': self.integer_bias,
+            'role': None if self.role is None else dataclasses.asdict(self.role),
+            'deployment': self.deployment.get_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> QuantizedKernel:
+        role = config.get('role')
+        # Networks of version 0.1.0 have neither entry.
+        deployment = Deployment(**config.get('deployment', {}))
+        role = None if role is None else KernelRole(**role)
+        return super().from_config({**config, 'role': role, 'deployment': deployment})
 
 
 def _is_read(layer: keras.layers.Layer) -> bool:
     """Whether a layer's output goes anywhere but, through an 8-bit range, out of the network."""
-    readers = [node.layer for node in layer.outbound_nodes]
-    return any(reader.outbound_nodes or not isinstance(reader, Quantize) for reader in readers)
+    readers = readers_of(layer)
+    return any(readers_of(reader) or not isinstance(reader, Int8Source) for reader in readers)
 
 
 def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:
@@ -168,16 +248,3 @@ def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:
         if value is variable:
             return name
     raise ValueError(f'quantize_config: {variable.name} is not a variable of layer {layer.name}.')
-
-
-@contextlib.contextmanager
-def _stand_in(layer: keras.layers.Layer, tensors: dict[str, tf.Tensor]) -> Iterator[None]:
-    """Lets tensors take the place of variables without Keras noticing a change of owner."""
-    variables = {name: vars(layer)[name] for name in tensors}
-    try:
-        for name, tensor in tensors.items():
-            object.__setattr__(layer, name, tensor)
-        yield
-    finally:
-        for name, variable in variables.items():
-            object.__setattr__(layer, name, variable)

@@ -7,11 +7,13 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.layers.integer_bias import add_at_inference, line_rounding
+from tf_n2uq.layers.connections import ReadsInt8
+from tf_n2uq.layers.deployment import LINE_UNITS
+from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class RPReLU(keras.layers.Layer):
+class RPReLU(ReadsInt8, keras.layers.Layer):
     """Learnable bias, PReLU, learnable bias: `PReLU(x + b1) + b2`, all per channel.
 
     Source: "Nonuniform-to-Uniform Quantization" (CVPR 2022), section 4.1; the function itself is
@@ -21,17 +23,22 @@ class RPReLU(keras.layers.Layer):
     start values 0, 0.25, 0.
     """
 
-    def __init__(self, integer_bias: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, integer_bias: bool = False, input_quantizer: str | None = None, **kwargs: Any
+    ) -> None:
         """Creates the layer.
 
         Args:
             integer_bias: whether, at inference, the biases are rounded to what int32 can hold of
-                them in the file (see `integer_bias.line_rounding`). Schemes set it where the
-                function is computed in the file, not compared to thresholds.
+                them in the file (see `line_rounding`). Schemes set it where the function is
+                computed in the file, not compared to thresholds.
+            input_quantizer: name of the `Quantize` layer whose scale the biases are rounded by;
+                None lets the layer find it when it is connected.
             **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
         self.integer_bias = integer_bias
+        self.input_quantizer = input_quantizer
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -55,12 +62,39 @@ class RPReLU(keras.layers.Layer):
             return outputs
         return add_at_inference(outputs, training, lambda: self._rounding(shifted))
 
+    def line_rounding(self) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """Returns what rounding to int32 adds to the two lines of the function at inference.
+
+        Where an RPReLU is no part of a quantizer, it is one line per channel left of its knee and
+        another right of it in the file, each with an integer for a bias.
+
+        Returns:
+            Two tensors, float64 `[channels]`: left of the knee, and right of it. None if the scale
+            of what the layer reads is not known.
+        """
+        scale = self.input_scale()
+        if scale is None:
+            return None
+        slope, knee, offset = (
+            tf.cast(tf.convert_to_tensor(variable), tf.float64)
+            for variable in (self.slope, self.bias_in, self.bias_out)
+        )
+        unit = scale / LINE_UNITS
+        # A line without a slope is a constant, as exact as its output is.
+        left = bias_rounding(slope * knee + offset, tf.abs(slope), unit)
+        right = bias_rounding(knee + offset, tf.ones([1], tf.float64), unit)
+        return left, right
+
     def _rounding(self, shifted: tf.Tensor) -> tf.Tensor | None:
-        lines = line_rounding(self)
+        lines = self.line_rounding()
         return None if lines is None else tf.where(shifted > 0, lines[1], lines[0])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), 'integer_bias': self.integer_bias}
+        return {
+            **super().get_config(),
+            'integer_bias': self.integer_bias,
+            'input_quantizer': self.input_quantizer,
+        }

@@ -1,4 +1,4 @@
-"""Networks to start from."""
+"""Networks to start from, by their names."""
 
 from tf_n2uq.models.named_networks import build
 

@@ -1,4 +1,4 @@
-"""Convolution with batch normalization, padded and normalized as PyTorch does."""
+"""Convolutions with batch normalization, padded and normalized as by PyTorch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def convolution(
     """Applies a convolution without bias and a batch normalization.
 
     Args:
-        x: `[batch, height, width, channels]`.
-        filters: number of filters.
-        size: side of the kernel, odd.
-        stride: 1 or 2.
-        name: of the convolution; a padding layer in front of it is named after it.
-        normalization: name of the batch normalization.
+        x: The input, `[batch, height, width, channels]`.
+        filters: The number of filters.
+        size: The side of the kernel in pixels, odd.
+        stride: 1 or 2 pixels.
+        name: The name of the convolution. A padding layer in front of it is named after it.
+        normalization: The name of the batch normalization.
 
     Returns:
-        `[batch, ⌈height/stride⌉, ⌈width/stride⌉, filters]`.
+        The output, `[batch, ⌈height/stride⌉, ⌈width/stride⌉, filters]`.
     """
     layer = _layers.Conv2D(
         filters,
@@ -44,14 +44,14 @@ def depthwise_convolution(
     """Applies a depthwise convolution without bias and a batch normalization.
 
     Args:
-        x: `[batch, height, width, channels]`.
-        size: side of the kernel, odd.
-        stride: 1 or 2.
-        name: of the convolution; a padding layer in front of it is named after it.
-        normalization: name of the batch normalization.
+        x: The input, `[batch, height, width, channels]`.
+        size: The side of the kernel in pixels, odd.
+        stride: 1 or 2 pixels.
+        name: The name of the convolution. A padding layer in front of it is named after it.
+        normalization: The name of the batch normalization.
 
     Returns:
-        `[batch, ⌈height/stride⌉, ⌈width/stride⌉, channels]`.
+        The output, `[batch, ⌈height/stride⌉, ⌈width/stride⌉, channels]`.
     """
     layer = _layers.DepthwiseConv2D(
         size,
@@ -65,7 +65,7 @@ def depthwise_convolution(
 
 
 def _padding(size: int, stride: int) -> str:
-    # 'same' is symmetric at stride 1 only; at stride 2 TensorFlow pads the far side first.
+    # 'same' is symmetric at stride 1 only. At stride 2 TensorFlow pads the far side first.
     return 'valid' if size > 1 and stride > 1 else 'same'
 
 

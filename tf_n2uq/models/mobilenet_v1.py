@@ -1,4 +1,4 @@
-"""MobileNetV1 with ReLUs."""
+"""MobileNetV1 with ReLUs, as AdaBits trains it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCKS = (
     (512, 2),
     *(((512, 1),) * 5),
     (1024, 2),
-    # The table says stride 2 here, but with the shapes of stride 1.
+    # The table says stride 2 here, but its shapes are those of stride 1.
     (1024, 1),
 )
 
@@ -32,13 +32,14 @@ def mobilenet_v1(
     AdaBits, whose quantizers learn where to clip. Padding is symmetric, as PyTorch's.
 
     Args:
-        width: factor on the number of filters.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        name: the model's name.
+        width: The factor on the number of filters, above zero.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        name: The model's name.
 
     Returns:
-        A Functional model from images to logits `[batch, classes]`, float32.
+        A Functional model from float32 images `[batch, height, width, channels]` to float32
+        logits `[batch, classes]`.
     """
     image = keras.Input(input_shape, name='image')
     x = convolution(image, _filters(32, width), 3, 2, 'stem', 'stem_bn')

@@ -18,7 +18,7 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# The 1×1 convolution whose input N2UQ clips by PACT.
+# N2UQ clips the input of this 1×1 convolution by PACT.
 CLIPPED = 'feature_18_conv1'
 
 
@@ -35,14 +35,15 @@ def mobilenet_v2(
     Layers are named as in the published code, `feature_1_conv1` for `feature.1.conv1`.
 
     Args:
-        width: factor on the number of filters, rounded to multiples of 8 as the paper's authors
-            do; that of the last convolution is only ever raised.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        name: the model's name.
+        width: The factor on the number of filters, above zero. The products are rounded to
+            multiples of 8, as the paper's authors do. The last convolution is never made narrower.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        name: The model's name.
 
     Returns:
-        A Functional model from images to logits `[batch, classes]`, float32.
+        A Functional model from float32 images `[batch, height, width, channels]` to float32
+        logits `[batch, classes]`.
     """
     image = keras.Input(input_shape, name='image')
     x = convolution(image, filters_of_width(32, width), 3, 2, 'feature_0_conv1', 'feature_0_bn1')
@@ -63,7 +64,17 @@ def mobilenet_v2(
 
 
 def filters_of_width(filters: int, width: float) -> int:
-    """A multiple of 8, not more than a tenth below `filters · width`."""
+    """Returns a number of filters that is a multiple of 8.
+
+    Source: the rounding that the authors of MobileNetV2 publish with their code.
+
+    Args:
+        filters: The number of filters at full width.
+        width: The factor on the number of filters.
+
+    Returns:
+        The multiple of 8 nearest to `filters · width`, but not more than a tenth below.
+    """
     wanted = filters * width
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * wanted else rounded + 8

@@ -21,14 +21,15 @@ def mobilenet_v2_relu(
     to clip. Padding is symmetric, as PyTorch's.
 
     Args:
-        width: factor on the number of filters, rounded to multiples of 8 as the paper's authors
-            do; that of the last convolution is only ever raised.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        name: the model's name.
+        width: The factor on the number of filters, above zero. The products are rounded to
+            multiples of 8, as the paper's authors do. The last convolution is never made narrower.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        name: The model's name.
 
     Returns:
-        A Functional model from images to logits `[batch, classes]`, float32.
+        A Functional model from float32 images `[batch, height, width, channels]` to float32
+        logits `[batch, classes]`.
     """
     image = keras.Input(input_shape, name='image')
     x = convolution(image, filters_of_width(32, width), 3, 2, 'stem', 'stem_bn')

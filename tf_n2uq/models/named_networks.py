@@ -1,8 +1,10 @@
-"""Networks by name, in float or quantized."""
+"""Builds networks by their names, in float or quantized."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Callable
 
 import tensorflow_model_optimization as tfmot
@@ -20,13 +22,14 @@ _keras = tfmot.quantization.keras
 
 @dataclasses.dataclass(frozen=True)
 class _Network:
-    """How a network of a name is built.
+    """A network that has a name.
 
     Attributes:
-        build: from width, input shape, classes and name to the float network.
-        as_published: leaves in float what N2UQ's published networks leave in float: the first
-            convolution, the last dense layer, and all tensors but the inputs of convolutions.
-        clipped: the layer whose input PACT clips, if there is one.
+        build: A function of width, input shape, number of classes and name that returns the float
+            network.
+        as_published: Whether the first convolution, the last dense layer, and all tensors but the
+            inputs of convolutions stay in float, as in N2UQ's published networks.
+        clipped: The name of the layer whose input PACT clips, or None.
     """
 
     build: Callable[[float, tuple[int, int, int], int, str], keras.Model]
@@ -65,34 +68,54 @@ def build(
         bits: None for the float network; 2..8 (of `mobilenet_v2` 2..7) for the network after
             `quantize_apply` with `N2UQScheme(bits)`. The published networks keep their first
             convolution, last dense layer and all tensors between the layers in float
-            (`boundary_bits=None, tensor_bits=None`), the others have 8 bits there.
-        quantize_downsample: whether the 1×1 convolutions of the shortcuts are quantized to
-            `bits` too; otherwise they stay in float. Read only if `bits` is given; MobileNets
-            have none.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        width: factor on the number of filters, > 0; 0.5 is half width.
+            (`boundary_bits=None, tensor_bits=None`). The others have 8 bits there.
+        quantize_downsample: Whether the 1×1 convolutions of the shortcuts are quantized to `bits`
+            too. Otherwise they stay in float. The float network and networks without such
+            convolutions, which MobileNets are, are the same either way.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        width: The factor on the number of filters, finite and above zero. A factor of 0.5 is half
+            width.
 
     Returns:
-        A model from float32 images `[batch, height, width, channels]` to logits
+        A model from float32 images `[batch, height, width, channels]` to float32 logits
         `[batch, classes]`.
 
     Raises:
-        ValueError: if the name is not known, or an argument is out of its range.
+        TypeError: `bits` is neither None nor an integer.
+        ValueError: The name is not known, or an argument is out of its range.
     """
     if name not in _NETWORKS:
-        raise ValueError(f'name: expected one of {", ".join(_NETWORKS)}, got {name!r}.')
-    if len(input_shape) != 3 or not all(size and size > 0 for size in input_shape):
         raise ValueError(
-            f'input_shape: expected (height, width, channels) > 0, got {input_shape!r}.'
+            f'name: expected one of {", ".join(_NETWORKS)}, got {name!r}. Give one of these.'
         )
-    if classes < 1:
-        raise ValueError(f'classes: expected a number of classes ≥ 1, got {classes!r}.')
-    if not width > 0:
-        raise ValueError(f'width: expected a factor > 0, got {width!r}.')
+    if not _is_shape(input_shape):
+        raise ValueError(
+            f'input_shape: expected (height, width, channels) > 0, got {input_shape!r}. Give three '
+            'positive integers.'
+        )
+    if not _is_positive_integer(classes):
+        raise ValueError(
+            f'classes: expected a number of classes ≥ 1, got {classes!r}. Give a positive integer.'
+        )
+    if isinstance(width, bool) or not isinstance(width, numbers.Real) or not 0 < width < math.inf:
+        raise ValueError(
+            f'width: expected a finite factor > 0, got {width!r}. Give 1.0 for full width.'
+        )
     network = _NETWORKS[name]
-    model = network.build(width, input_shape, classes, name)
+    model = network.build(float(width), tuple(input_shape), int(classes), name)
     return model if bits is None else _quantize(model, network, bits, quantize_downsample)
+
+
+def _is_positive_integer(value: object) -> bool:
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_integer and value > 0  # type: ignore[operator]
+
+
+def _is_shape(value: object) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) != 3:
+        return False
+    return all(_is_positive_integer(size) for size in value)
 
 
 def _quantize(

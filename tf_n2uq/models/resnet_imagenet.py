@@ -32,19 +32,20 @@ def imagenet_resnet(
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        width: factor on the number of filters.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        name: the model's name.
+        width: The factor on the number of filters, above zero.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        name: The model's name.
 
     Returns:
-        A Functional model from images to logits `[batch, classes]`, float32.
+        A Functional model from float32 images `[batch, height, width, channels]` to float32
+        logits `[batch, classes]`.
     """
     block, expansion, blocks = _STAGES[depth]
     image = keras.Input(input_shape, name='image')
     x = convolution(image, max(1, round(64 * width)), 7, 2, 'conv1', 'bn1')
     x = _layers.ReLU(name='relu')(x)
-    # What comes out of a ReLU is never below the zeros of the padding.
+    # The zeros of the padding change no maximum, because a ReLU's outputs are never below zero.
     x = _layers.ZeroPadding2D(1, name='maxpool_padding')(x)
     x = _layers.MaxPooling2D(3, 2, name='maxpool')(x)
     for stage, count in enumerate(blocks):
@@ -86,7 +87,7 @@ def _step(
     return convolution(x, filters, size, stride, f'{name}_conv{number}', f'{name}_bn{number}')
 
 
-# Block, its expansion, blocks per stage.
+# The block, its expansion, and the number of blocks per stage.
 _STAGES: dict[int, tuple[_Block, int, tuple[int, int, int, int]]] = {
     18: (_basic, 1, (2, 2, 2, 2)),
     34: (_basic, 1, (3, 4, 6, 3)),

@@ -1,4 +1,4 @@
-"""ResNets for small images, as the residual paper has them for CIFAR-10."""
+"""ResNets for small images, as in the experiments of the ResNet paper on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def small_resnet(
 
     Args:
         depth: 6n + 2: 8, 20, 56, 110, …
-        width: factor on the number of filters.
-        input_shape: `(height, width, channels)`.
-        classes: number of logits.
-        name: the model's name.
+        width: The factor on the number of filters, above zero.
+        input_shape: `(height, width, channels)` of the images.
+        classes: The number of logits.
+        name: The model's name.
 
     Returns:
-        A Functional model from images to logits `[batch, classes]`, float32.
+        A Functional model from float32 images `[batch, height, width, channels]` to float32
+        logits `[batch, classes]`.
     """
     blocks = (depth - 2) // 6
     image = keras.Input(input_shape, name='image')

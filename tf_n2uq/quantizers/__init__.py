@@ -9,6 +9,8 @@ from tf_n2uq.quantizers.fixed_range import FixedRangeQuantizer
 from tf_n2uq.quantizers.learnable_threshold import LearnableThresholdQuantizer
 from tf_n2uq.quantizers.lsq import LSQQuantizer
 from tf_n2uq.quantizers.lsq_input import LSQInputQuantizer
+from tf_n2uq.quantizers.lsq_plus import LSQPlusQuantizer
+from tf_n2uq.quantizers.lsq_plus_input import LSQPlusInputQuantizer
 from tf_n2uq.quantizers.pact import PACTQuantizer
 from tf_n2uq.quantizers.range import RangeQuantizer, is_trained
 from tf_n2uq.quantizers.symmetric import SymmetricQuantizer
@@ -20,6 +22,8 @@ __all__ = [
     'EntropyPreservingQuantizer',
     'FixedRangeQuantizer',
     'LSQInputQuantizer',
+    'LSQPlusInputQuantizer',
+    'LSQPlusQuantizer',
     'LSQQuantizer',
     'LearnableThresholdQuantizer',
     'PACTQuantizer',

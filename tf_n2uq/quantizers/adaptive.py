@@ -118,9 +118,9 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         return self.active.keeps_scale
 
     @property
-    def bias_units(self) -> int:
+    def has_odd_integers(self) -> bool:
         """As that of the active quantizer."""
-        return self.active.bias_units
+        return self.active.has_odd_integers
 
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
         """As that of the active quantizer."""
@@ -132,9 +132,9 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         """As that of the active quantizer."""
         return self.active.integers(kernel, self._active_weights(weights or {}))
 
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
         """As that of the active quantizer."""
-        return self.active.int8_scale(self._active_weights(weights))
+        return self.active.step(self._active_weights(weights))
 
     def weights_at(self, bits: int, weights: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the variables of one bit-width.

@@ -28,9 +28,9 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return False
 
     @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file."""
-        return 1
+    def has_odd_integers(self) -> bool:
+        """Whether all integers of a quantized kernel are odd, so that 0 is none of them."""
+        return False
 
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
         """What the last dense layer's kernel and bias are divided by at inference.

@@ -15,7 +15,6 @@ from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.fitting import fit_levels
 from tf_n2uq.quantizers.statistics import TensorStatistics
-from tf_n2uq.quantizers.stretch import level_stretch
 
 
 class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
@@ -105,36 +104,20 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
         (clip_value,) = self._entries(weights, 'clip_value')
         return pact_levels(inputs, clip_value, self.bits)
 
-    def step(self, weights: Mapping[str, Any]) -> float:
-        """What one level is worth: clip_value/n.
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """Returns what one level is worth: clip_value/n.
 
         Args:
             weights: What `build` returned.
 
         Returns:
-            The step, in units of the output.
+            float64 `[]`, in units of the output.
 
         Raises:
             ValueError: An entry of `weights` is missing.
         """
         (clip_value,) = self._entries(weights, 'clip_value')
-        return float(clip_value.numpy()[0]) / (2**self.bits - 1)
-
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
-
-        Args:
-            weights: What `build` returned.
-
-        Returns:
-            float64 `[]`.
-
-        Raises:
-            ValueError: An entry of `weights` is missing.
-        """
-        (clip_value,) = self._entries(weights, 'clip_value')
-        n = 2**self.bits - 1
-        return tf.cast(clip_value[0], tf.float64) / (n * level_stretch(n))
+        return tf.cast(clip_value[0], tf.float64) / (2**self.bits - 1)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """A clipping value that quantizes what was measured with the least squared error.

@@ -150,7 +150,7 @@ class DoReFaQuantizer(KernelQuantizer):
         del inputs, weights
         self._refuse_activation()
 
-    def int8_scale(self, weights: Mapping[str, Any]) -> NoReturn:
+    def step(self, weights: Mapping[str, Any]) -> NoReturn:
         """Refuses to be the quantizer of an activation in an integer file.
 
         Raises:

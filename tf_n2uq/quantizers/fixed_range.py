@@ -76,7 +76,7 @@ class FixedRangeQuantizer(RangeQuantizer):
         del weights
         return self.low, self.high
 
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
         """Returns what one of the `2**bits` values is above the one before it, float64 `[]`."""
         del weights
         return tf.constant((self.high - self.low) / (2**self.bits - 1), tf.float64)

@@ -38,18 +38,3 @@ class KernelQuantizer(ConfiguredQuantizer):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {'bits': self.bits, 'channel_axis': self.channel_axis}
-
-    @property
-    def has_odd_integers(self) -> bool:
-        """Whether the kernel's integers are the odd ones, so that 0 is none of them."""
-        return False
-
-    @property
-    def bias_units(self) -> int:
-        """How many units of the kernel a bias is a whole number of in an integer file.
-
-        Two for odd integers of 4 bits, which are no INT4 but are stored as such, halved; depthwise
-        kernels are not.
-        """
-        depthwise = not isinstance(self.channel_axis, int)
-        return 2 if self.bits == 4 and self.has_odd_integers and not depthwise else 1

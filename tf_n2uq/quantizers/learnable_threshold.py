@@ -18,7 +18,6 @@ from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.fitting import fit_levels
 from tf_n2uq.quantizers.statistics import TensorStatistics
-from tf_n2uq.quantizers.stretch import level_stretch
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -115,27 +114,20 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         parameters = self._entries(weights, 'start', 'intervals', 'input_scale')
         return threshold_levels(inputs, *parameters)
 
-    def step(self, weights: Mapping[str, Any]) -> float:
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
         """Returns what one level is worth: the output is `step · levels`.
-
-        Args:
-            weights: What `build` returned, with values (not inside a `tf.function`).
-        """
-        (output_scale,) = self._entries(weights, 'output_scale')
-        return float(output_scale.numpy()[0]) * 2 / self.steps
-
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns the scale of the output as an integer file's int8 tensor; see `level_stretch`.
 
         Args:
             weights: What `build` returned.
 
         Returns:
-            float64 `[]`, ≥ 0.
+            float64 `[]`, in units of the output; negative where the output scale is.
+
+        Raises:
+            ValueError: An entry of `weights` is missing.
         """
         (output_scale,) = self._entries(weights, 'output_scale')
-        step = tf.abs(tf.cast(output_scale[0], tf.float64)) * (2 / self.steps)
-        return step / level_stretch(self.steps)
+        return tf.cast(output_scale[0], tf.float64) * 2 / self.steps
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
         """Returns start values for a tensor: the uniform levels with the smallest squared error.

@@ -13,7 +13,6 @@ import tf_keras as keras
 from tf_n2uq.ops.lsq import SMALLEST_STEP, lsq, lsq_levels
 from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
-from tf_n2uq.quantizers.stretch import level_stretch
 
 
 class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
@@ -122,34 +121,19 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         shaped = tf.reshape(unit, [1] * kernel.shape.rank)
         return lsq_levels(kernel, unit, lowest, highest), shaped
 
-    def step(self, weights: Mapping[str, Any]) -> float:
-        """What one level is worth.
-
-        Args:
-            weights: What `build` returned, with values (not inside a `tf.function`).
-
-        Returns:
-            The step, in units of the output, > 0.
-
-        Raises:
-            ValueError: An entry of `weights` is missing.
-        """
-        return float(self._parameters(weights)[0])
-
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The scale of the output as the int8 tensor of an integer file; see `level_stretch`.
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
+        """Returns what one level is worth.
 
         Args:
             weights: What `build` returned.
 
         Returns:
-            float64 `[]`.
+            float64 `[]`, > 0, in units of the output.
 
         Raises:
             ValueError: An entry of `weights` is missing.
         """
-        step = tf.cast(self._parameters(weights)[0], tf.float64)
-        return step / level_stretch(2**self.bits - 1)
+        return tf.cast(self._parameters(weights)[0], tf.float64)
 
     def _parameters(self, weights: Mapping[str, Any] | None) -> tuple[Any, Any, Any]:
         """The step `[]`, as far as it is usable, and the lowest and the highest level."""

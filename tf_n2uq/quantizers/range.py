@@ -117,7 +117,7 @@ class RangeQuantizer(ConfiguredQuantizer):
         low, high = (np.float32(v.numpy()) for v in self._entries(weights, 'min', 'max'))
         return float(low), float(max(high, low + np.float32(_SMALLEST_WIDTH)))
 
-    def int8_scale(self, weights: Mapping[str, Any]) -> tf.Tensor:
+    def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
         """Returns what one of the `2**bits` values is above the one before it.
 
         Args:

@@ -9,6 +9,7 @@ from tf_n2uq.schemes.calibrate import calibrate
 from tf_n2uq.schemes.calibration.batch_norm import recalibrate_batch_norm
 from tf_n2uq.schemes.methods.dorefa import DoReFaQuantizeConfig, DoReFaScheme
 from tf_n2uq.schemes.methods.lsq import LSQQuantizeConfig, LSQScheme
+from tf_n2uq.schemes.methods.lsq_plus import LSQPlusQuantizeConfig, LSQPlusScheme
 from tf_n2uq.schemes.methods.n2uq import N2UQQuantizeConfig, N2UQScheme
 from tf_n2uq.schemes.methods.n2uq_pact import N2UQPACTQuantizeConfig
 from tf_n2uq.schemes.methods.pact import PACTQuantizeConfig, PACTScheme
@@ -20,6 +21,8 @@ __all__ = [
     'AdaptiveQuantizeConfig',
     'DoReFaQuantizeConfig',
     'DoReFaScheme',
+    'LSQPlusQuantizeConfig',
+    'LSQPlusScheme',
     'LSQQuantizeConfig',
     'LSQScheme',
     'N2UQPACTQuantizeConfig',

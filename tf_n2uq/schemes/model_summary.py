@@ -10,14 +10,14 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq.graph.checks import check_model
-from tf_n2uq.graph.graph import nodes_in_order
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
-from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.graph.decisions import Decisions, decide
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers.layer_spec import Kind, spec_of
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths
 from tf_n2uq.schemes.text_table import WIDTH, format_table, shortened, titled
 
 _FLOAT_BITS = 32
-_KERNELS = ('kernel', 'depthwise_kernel', 'pointwise_kernel')
 _HEAD = (
     'layer',
     'kind',
@@ -47,11 +47,10 @@ def summary(model: keras.Model, print_fn: Callable[[str], object] = print) -> No
         ValueError: if it is subclassed or not built.
     """
     check_model(model)
-    rows = [
-        _read_row(node)
-        for node in nodes_in_order(model)
-        if kind_of(node.layer) is Kind.KERNEL and not node.is_input
-    ]
+    graph = Graph.of_layers(model)
+    decisions = decide(graph)
+    kernels = [step for step in graph.in_order() if step.spec.kind is Kind.KERNEL]
+    rows = [_read_row(graph, decisions, step) for step in kernels]
     for line in [*_table(rows), '', *_totals(model, rows)]:
         print_fn(line)
 
@@ -91,32 +90,29 @@ class _Row:
         return _bytes(self.kernel_bits + _FLOAT_BITS * (self.values - self.kernel_values))
 
 
-def _read_row(node: Any) -> _Row:
-    wrapper = node.layer
+def _read_row(graph: Graph, decisions: Decisions, step: Step) -> _Row:
+    layer: Any = step.layer
     bits: dict[str, int] = {}
-    layer = wrapper
-    if isinstance(wrapper, QuantizedKernel):
-        layer = wrapper.layer
-        bits = {name: quantizer.bits for name, quantizer, _ in wrapper.kernel_quantizers}
-    names = [name for name in _KERNELS if getattr(layer, name, None) is not None]
+    if isinstance(layer, QuantizedKernel):
+        bits = {name: quantizer.bits for name, quantizer, _ in layer.kernel_quantizers}
+        layer = layer.layer
+    spec = spec_of(layer)
+    names = [] if spec is None else [name for name, _ in spec.kernels]
     shapes = {name: tuple(getattr(layer, name).shape) for name in names}
     return _Row(
         layer=layer,
         kernels=[(shapes[name], bits.get(name, _FLOAT_BITS)) for name in names],
-        input_bits=_input_bits(node),
-        multiply_adds=_multiply_adds(shapes, node.output_shapes),
+        input_bits=_input_bits(graph, decisions, step),
+        multiply_adds=_multiply_adds(shapes, graph.shape(step.output)),
     )
 
 
-def _input_bits(node: Any) -> int:
+def _input_bits(graph: Graph, decisions: Decisions, step: Step) -> int:
     """Bits of the quantizer whose output a call reads, perhaps padded, pooled or reshaped."""
-    while len(parents := list(node.parent_nodes)) == 1:
-        (node,) = parents
-        if isinstance(node.layer, Quantize):
-            return node.layer.quantizer.bits
-        if kind_of(node.layer) is not Kind.SAME_SCALE:
-            break
-    return _FLOAT_BITS
+    quantizer = decisions.input_quantizers.get(step.name)
+    if quantizer is None:
+        return _FLOAT_BITS
+    return getattr(graph.steps[quantizer].layer.quantizer, 'bits', _FLOAT_BITS)
 
 
 def _multiply_adds(

@@ -112,7 +112,7 @@ def convert(
         if value not in _INTERFACE_TYPES:
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
     model = _at_bits(model, bits)
-    network = IntegerNetwork(complete(model, representative_dataset, allow_float))
+    network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
     content = _run_converter(model, network, inference_input_type, inference_output_type)
     file = flatbuffer.read(content)
     _LOWERINGS[target](file, network.plans)

@@ -11,7 +11,7 @@ def finite_number(value: Any, name: str) -> float:
     """Returns a real number as a float.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:
@@ -30,7 +30,7 @@ def number_from_zero(value: Any, name: str) -> float:
     """Returns a real number as a float that is zero or above.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:
@@ -47,7 +47,7 @@ def number_above_zero(value: Any, name: str) -> float:
     """Returns a real number as a float above zero.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:
@@ -66,7 +66,7 @@ def positive_integer(value: Any, name: str) -> int:
     """Returns an integer of at least one as an int.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:
@@ -84,7 +84,7 @@ def true_or_false(value: Any, name: str) -> bool:
     """Returns True or False as it is.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:
@@ -99,7 +99,7 @@ def bool_or_none(value: Any, name: str) -> bool | None:
     """Returns True, False or None as it is.
 
     Args:
-        value: What the user gave.
+        value: The user's value.
         name: The name of the user's argument, for the error.
 
     Raises:

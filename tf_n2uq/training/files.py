@@ -64,7 +64,7 @@ def replace_bytes(path: str, content: bytes) -> None:
 
     Args:
         path: The file to create or replace.
-        content: What the file shall hold.
+        content: The content of the file.
     """
 
     def write(temporary: str) -> None:
@@ -81,6 +81,6 @@ def replace_text(path: str, text: str) -> None:
 
     Args:
         path: The file to create or replace.
-        text: What the file shall hold.
+        text: The content of the file.
     """
     replace_bytes(path, text.encode())

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tf_n2uq.quantizers.base import is_quantizer_parameter
 
-# Version 0.1.0 found the parameters of quantizers by their names, and saved optimizers with this
-# pattern. What it meant is the group of today.
+# Version 0.1.0 found the parameters of quantizers by their names, and saved this pattern with its
+# optimizers. The pattern stands for the group of today.
 _QUANTIZERS_OF_0_1_0 = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
 
 
@@ -20,8 +20,8 @@ class VariableGroup(enum.Enum):
     """Variables that belong together because of what they are, whatever their names are.
 
     Attributes:
-        QUANTIZER_PARAMETERS: What quantizers learn: thresholds, scales, steps and clipping
-            values. The quantizers of this package mark their variables when they create them, so
+        QUANTIZER_PARAMETERS: Thresholds, scales, steps and clipping values, which quantizers
+            learn. The quantizers of this package mark their variables when they create them, so
             that the variables are recognized after loading and cloning, under `tf.distribute` and
             under mixed precision.
     """
@@ -58,7 +58,7 @@ def checked_selector(selector: Any, argument: str) -> Selector:
     """Returns a selector as it is.
 
     Args:
-        selector: What the user gave.
+        selector: The user's value.
         argument: The name of the user's argument, for the error.
 
     Raises:
@@ -87,7 +87,7 @@ def checked_selectors(selectors: Any, argument: str) -> tuple[Selector, ...]:
     """Returns selectors as a tuple.
 
     Args:
-        selectors: What the user gave.
+        selectors: The user's value.
         argument: The name of the user's argument, for the error.
 
     Raises:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import tf_keras as keras
 
+from tf_n2uq.graph.decisions import decide, source_of, write_roles
 from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer, RangeQuantizer
 from tf_n2uq.schemes.adaptive.switching import Sharing, absorb, extract
@@ -38,11 +38,12 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
         for step in graph:
             _switch_range(step, self._bit_widths)
             _switch_normalization(step, self._bit_widths, self._shared_affine)
+        write_roles(graph, decide(graph))
         model = graph.to_model()
         if any(map(_starts_from_kernel, model.layers)):
             for bits in self._bit_widths:
                 single = extract(model, bits)
-                start_kernels(single)
+                start_kernels(Graph.of_layers(single))
                 for sharing in (Sharing.OWN, Sharing.QUANTIZER):
                     absorb(model, single, bits, sharing)
         return model
@@ -71,10 +72,7 @@ def quantize_at_8_bits(graph: Graph, step: Step) -> None:
     quantizer = step.layer.quantizer if isinstance(step.layer, Quantize) else None
     if not isinstance(quantizer, AdaptiveQuantizer) or None not in quantizer.quantizers.values():
         return
-    producer = graph.producer(step.inputs[0])
-    while kind_of(producer.layer) is Kind.SAME_SCALE and len(producer.inputs) == 1:
-        producer = graph.producer(producer.inputs[0])
-    if not _gives_8_bits(producer):
+    if not _gives_8_bits(source_of(graph, step.inputs[0])):
         quantizers = {
             bits: each or RangeQuantizer(_INT8) for bits, each in quantizer.quantizers.items()
         }

@@ -9,8 +9,8 @@ import numpy as np
 import tf_keras as keras
 
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.layer_kinds import activation_name
 from tf_n2uq.layers import HardSigmoid, HardSwish
+from tf_n2uq.layers.layer_spec import activation_name
 
 _LAYERS = keras.layers
 

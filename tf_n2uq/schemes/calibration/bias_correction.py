@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers.statistics import TensorStatistics
 
@@ -25,10 +24,9 @@ def kernel_gain(layer: QuantizedKernel) -> float:
 
 
 def correct_bias(
-    model: keras.Model,
-    graph: Graph,
     quantizer: Quantize,
     kernel: QuantizedKernel,
+    line: keras.layers.Layer | None,
     measured: TensorStatistics,
     gain: float = 1.0,
 ) -> None:
@@ -39,10 +37,10 @@ def correct_bias(
     outputs see different parts of its kernel. Borders are not considered.
 
     Args:
-        model: the quantized model, changed in place.
-        graph: the model's graph.
         quantizer: the calibrated quantizer in front of the layer.
-        kernel: the layer.
+        kernel: the layer, whose bias is changed in place where it has no batch normalization.
+        line: the layer whose slope and offset the layer's operator takes on; the moving mean of a
+            batch normalization is changed in place.
         measured: what enters the quantizer.
         gain: how much larger the float kernel is, where quantized ones have a scale of their own.
     """
@@ -57,9 +55,8 @@ def correct_bias(
     moved = _mean_output(quantized.numpy(), mean_quantized, depthwise) - _mean_output(
         exact, mean, depthwise
     )
-    follower = _normalization_behind(model, graph, kernel.name)
-    if follower is not None:
-        follower.moving_mean.assign_add(moved)
+    if line is not None and type(line) is keras.layers.BatchNormalization:
+        line.moving_mean.assign_add(moved)
     elif getattr(kernel.layer, 'bias', None) is not None:
         kernel.layer.bias.assign_sub(moved)
 
@@ -72,12 +69,3 @@ def _mean_output(kernel: np.ndarray, mean_input: np.ndarray, depthwise: bool) ->
     groups = mean_input.size // inputs
     by_group = summed.reshape(inputs, groups, filters // groups)
     return np.einsum('igf,gi->gf', by_group, mean_input.reshape(groups, inputs)).reshape(-1)
-
-
-def _normalization_behind(
-    model: keras.Model, graph: Graph, name: str
-) -> keras.layers.BatchNormalization | None:
-    readers = graph.consumers(graph.steps[name].output)
-    if len(readers) == 1 and type(readers[0].layer) is keras.layers.BatchNormalization:
-        return model.get_layer(readers[0].name)
-    return None

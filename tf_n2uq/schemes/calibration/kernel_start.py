@@ -5,29 +5,31 @@ from __future__ import annotations
 import numpy as np
 import tf_keras as keras
 
+from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.quantizers.base import ConfiguredQuantizer
 from tf_n2uq.quantizers.statistics import TensorStatistics
 from tf_n2uq.schemes.calibration.bias_correction import kernel_gain
 
 
-def start_kernels(model: keras.Model) -> None:
+def start_kernels(graph: Graph) -> None:
     """Lets the kernels' quantizers start from their kernels, in place.
 
     Where quantized kernels come in a scale of their own, the moving mean and variance of the batch
-    normalization behind a layer change with it, so that the network still predicts: in training
+    normalizations behind a layer change with it, so that the network still predicts: in training
     they would follow by themselves.
 
     Args:
-        model: a model that the rewrite has just made, with its float weights.
+        graph: what the rewrite has just made, of built layers with their float weights.
     """
-    for layer in model.layers:
-        if isinstance(layer, QuantizedKernel):
-            start_quantizers(layer)
-            gain = scale_gain(layer)
-            follower = _normalization_behind(layer)
-            if gain != 1.0 and follower is not None:
-                _rescale_statistics(follower, gain, getattr(layer.layer, 'bias', None))
+    for step in graph:
+        if isinstance(step.layer, QuantizedKernel):
+            start_quantizers(step.layer)
+            gain = scale_gain(step.layer)
+            for reader in graph.consumers(step.output) if gain != 1.0 else ():
+                if type(reader.layer) is keras.layers.BatchNormalization:
+                    bias = getattr(step.layer.layer, 'bias', None)
+                    _rescale_statistics(reader.layer, gain, bias)
 
 
 def start_quantizers(kernel: QuantizedKernel) -> None:
@@ -89,11 +91,3 @@ def _rescale_statistics(
     normalization.moving_mean.assign((mean - offset) / gain + offset)
     epsilon = normalization.epsilon
     normalization.moving_variance.assign(np.maximum((variance + epsilon) / gain**2 - epsilon, 0.0))
-
-
-def _normalization_behind(layer: QuantizedKernel) -> keras.layers.BatchNormalization | None:
-    readers = {id(node.layer): node.layer for node in layer.outbound_nodes}.values()
-    if len(readers) != 1:
-        return None
-    (reader,) = readers
-    return reader if type(reader) is keras.layers.BatchNormalization else None

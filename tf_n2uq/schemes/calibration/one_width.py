@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.graph.graph import Graph, Ref, copy_layer
-from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.graph.decisions import Decisions, decide
+from tf_n2uq.graph.graph import Graph, copy_layer
+from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.layers import InverseDeviation, Quantize, QuantizedKernel, RPReLU
 from tf_n2uq.quantizers.statistics import TensorStatistics
 from tf_n2uq.schemes.calibration.bias_correction import correct_bias, kernel_gain
 from tf_n2uq.schemes.calibration.kernel_start import (
@@ -41,10 +43,11 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
             start_quantizers(layer)
     names, network = float_network(model)
     statistics = collect_statistics(names, network, dataset, verbose, seed)
-    graph = Graph.from_model(model)
+    graph = Graph.of_layers(model)
+    decisions = decide(graph)
     for name, measured in statistics.items():
         layer = model.get_layer(name)
-        kernel = _kernel_behind(model, graph, name)
+        kernel = _kernel_behind(graph, decisions, name)
         if kernel is not None:
             gain = kernel_gain(kernel) / scale_gain(kernel)
             measured = dataclasses.replace(measured, kernel_gain=gain)
@@ -52,20 +55,22 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
             variable = layer.quantizer_weights[weight]
             variable.assign(np.reshape(value, variable.shape))
     for name, measured in statistics.items():
-        kernel = _kernel_behind(model, graph, name)
+        kernel = _kernel_behind(graph, decisions, name)
         if kernel is not None:
+            line = decisions.lines.get(decisions.fed_kernels[name])
+            follower = None if line is None else graph.steps[line].layer
             scale = scale_gain(kernel)
-            correct_bias(model, graph, model.get_layer(name), kernel, measured, scale)
+            correct_bias(model.get_layer(name), kernel, follower, measured, scale)
 
 
 def collect_statistics(
-    names: list[str], network: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0
+    names: list[str], network: GraphFunction, dataset: Any, verbose: int = 1, seed: int = 0
 ) -> dict[str, TensorStatistics]:
     """Runs a network over data and looks at each of its outputs.
 
     Args:
         names: what to call the outputs.
-        network: a model with one output per name.
+        network: returns a tensor for each name.
         dataset: as for `calibrate`.
         verbose: 1 for a progress bar.
         seed: of the sampled positions.
@@ -94,7 +99,7 @@ def collect_statistics(
     return collected
 
 
-def list_batches(model: keras.Model, dataset: Any) -> Iterator[Any]:
+def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[Any]:
     """Yields the model's inputs, batch by batch, checked.
 
     Raises:
@@ -144,7 +149,7 @@ def dataset_length(dataset: Any) -> int | None:
     return length if length >= 0 else None
 
 
-def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
+def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
     """Returns the quantizers' names, and the float network that outputs what enters them.
 
     Its kernels are as large as the quantized ones, see `in_quantized_scale`.
@@ -153,19 +158,21 @@ def float_network(model: keras.Model) -> tuple[list[str], keras.Model]:
         model: a quantized model; it stays as it is, weights are copied.
     """
     graph = Graph.from_model(model)
-    taps: dict[str, Ref] = {}
-    for step in graph.in_order():
-        if isinstance(step.layer, Quantize):
-            (taps[step.name],) = step.inputs
-            graph.remove(step)
-        elif isinstance(step.layer, QuantizedKernel):
+    quantizers = [step for step in graph.in_order() if isinstance(step.layer, Quantize)]
+    for step in graph:
+        if isinstance(step.layer, QuantizedKernel):
             kernel = model.get_layer(step.name)
             step.layer = copy_layer(kernel.layer)
             step.restore = [(step.layer, in_quantized_scale(kernel))]
-    return list(taps), graph.to_model(outputs=list(taps.values()))
+        elif isinstance(step.layer, (InverseDeviation, RPReLU)):
+            # There is no scale to round by where tensors are float.
+            step.layer.input_quantizer = None
+    graph.build_layers()
+    names = [step.name for step in quantizers]
+    return names, GraphFunction(graph, [step.inputs[0] for step in quantizers], bypassed=names)
 
 
-def _make_measure(network: keras.Model, inputs: Any) -> Callable[..., Any]:
+def _make_measure(network: GraphFunction, inputs: Any) -> Callable[..., Any]:
     """Returns a function of inputs like these, in batches of any size, and a seed."""
 
     @tf.function
@@ -193,13 +200,7 @@ def _make_measure(network: keras.Model, inputs: Any) -> Callable[..., Any]:
     )
 
 
-def _kernel_behind(model: keras.Model, graph: Graph, name: str) -> QuantizedKernel | None:
+def _kernel_behind(graph: Graph, decisions: Decisions, name: str) -> QuantizedKernel | None:
     """Returns the quantized layer that reads the levels of a quantizer, if one does."""
-    readers = graph.consumers(graph.steps[name].output)
-    while len(readers) == 1:
-        if isinstance(readers[0].layer, QuantizedKernel):
-            return model.get_layer(readers[0].name)
-        if type(readers[0].layer) not in (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D):
-            return None
-        readers = graph.consumers(readers[0].output)
-    return None
+    kernel = decisions.fed_kernels.get(name)
+    return None if kernel is None else graph.steps[kernel].layer

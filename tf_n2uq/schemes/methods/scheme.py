@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.layers import Deployment
+from tf_n2uq.layers.layer_spec import Kind, kind_of
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
 from tf_n2uq.schemes.rewrite.layout_transform import LowBitLayoutTransform
@@ -46,6 +47,7 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
         layers: Mapping[str, int | None] | None = None,
         weight_bits: int | None = None,
         activation_bits: int | None = None,
+        deployment: Deployment | None = None,
     ) -> None:
         """Creates the scheme.
 
@@ -61,6 +63,8 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
                 a layer in float, with or without a kernel.
             weight_bits: The bit-width of kernels, `bits` if None.
             activation_bits: The bit-width of inputs, `bits` if None.
+            deployment: The grid that levels and biases have in an integer file, None for the
+                default one. Keras rounds by it at inference, and the export reads it.
 
         Raises:
             TypeError: A bit-width is not an integer.
@@ -74,6 +78,7 @@ class LowBitScheme(_keras.QuantizeScheme, abc.ABC):
         self.boundary_bits = _eight_or_none('boundary_bits', boundary_bits)
         self.tensor_bits = _eight_or_none('tensor_bits', tensor_bits)
         self.layers = _checked_layers(layers or {})
+        self.deployment = deployment or Deployment()
 
     @abc.abstractmethod
     def make_config(self, weight_bits: int, activation_bits: int) -> KernelQuantizeConfig:

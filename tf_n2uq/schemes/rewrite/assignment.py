@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tf_keras as keras
 
 from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
+from tf_n2uq.layers.layer_spec import Kind, refusal_of, spec_of
+from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
-
-if TYPE_CHECKING:
-    from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 
 @dataclasses.dataclass
@@ -30,7 +28,7 @@ class Assignment:
     configs: dict[str, KernelQuantizeConfig]
 
 
-def assign(graph: Graph, requested: Mapping[str, Any], scheme: LowBitScheme) -> Assignment:
+def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Assignment:
     """Decides for every annotated layer.
 
     A config given to the layer comes first, then `layers=`, then the boundary, then `bits`.
@@ -65,10 +63,10 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: LowBitScheme) -> 
 
 
 def _decide(
-    step: Step, given: KernelQuantizeConfig | None, at_boundary: bool, scheme: LowBitScheme
+    step: Step, given: KernelQuantizeConfig | None, at_boundary: bool, scheme: BitPolicy
 ) -> tuple[bool, KernelQuantizeConfig | None]:
     """Returns whether the layer stays in float, and its config if it has a kernel."""
-    has_kernel = kind_of(step.layer) is Kind.KERNEL
+    has_kernel = _has_kernel(step.layer)
     if given is not None:
         if not has_kernel:
             raise ValueError(
@@ -109,11 +107,14 @@ def _check_patterns(layers: Mapping[str, int | None], requested: Mapping[str, An
 def _check_supported(step: Step, graph: Graph) -> None:
     layer = step.layer
     leave_out = f'leave it in float with layers={{{step.origin!r}: None}}'
-    if kind_of(layer) is None:
+    if spec_of(layer) is None:
         raise ValueError(
             f'model: layer {step.name!r} is a {type(layer).__name__}, which this scheme cannot '
             f'quantize; {leave_out}, or annotate it with a QuantizeConfig of your own.'
         )
+    refusal = refusal_of(layer, step.input_shape)
+    if refusal is not None:
+        raise ValueError(f'model: layer {step.name!r} {refusal}. Change the layer, or {leave_out}.')
     if layer.weights or step.restore:
         calls = [other.name for other in graph if other.layer is layer]
         if len(calls) > 1:
@@ -122,11 +123,6 @@ def _check_supported(step: Step, graph: Graph) -> None:
                 f'per quantized layer, as each has its own ranges. Use separate layers, or '
                 f'{leave_out}.'
             )
-    if getattr(layer, 'data_format', None) == 'channels_first':
-        raise ValueError(
-            f"model: layer {step.name!r} has data_format='channels_first'; expected "
-            f"'channels_last', which is what TFLite runs."
-        )
 
 
 def _boundary(graph: Graph) -> set[str]:
@@ -149,4 +145,5 @@ def _boundary(graph: Graph) -> set[str]:
 
 
 def _has_kernel(layer: keras.layers.Layer) -> bool:
-    return kind_of(layer) is Kind.KERNEL
+    spec = spec_of(layer)
+    return spec is not None and spec.kind is Kind.KERNEL

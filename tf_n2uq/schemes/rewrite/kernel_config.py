@@ -10,21 +10,9 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-_LAYERS = keras.layers
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+from tf_n2uq.layers.layer_spec import KernelAxes, spec_of
 
-# Attribute of the kernel, and its axes that are output channels.
-_DEPTHWISE: tuple[str, int | tuple[int, int]] = ('depthwise_kernel', (-2, -1))
-_KERNELS: dict[type, list[tuple[str, int | tuple[int, int]]]] = {
-    _LAYERS.Conv1D: [('kernel', -1)],
-    _LAYERS.Conv2D: [('kernel', -1)],
-    _LAYERS.Conv2DTranspose: [('kernel', -2)],
-    _LAYERS.Dense: [('kernel', -1)],
-    _LAYERS.DepthwiseConv1D: [_DEPTHWISE],
-    _LAYERS.DepthwiseConv2D: [_DEPTHWISE],
-    _LAYERS.SeparableConv1D: [_DEPTHWISE, ('pointwise_kernel', -1)],
-    _LAYERS.SeparableConv2D: [_DEPTHWISE, ('pointwise_kernel', -1)],
-}
+_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
@@ -88,12 +76,12 @@ class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
         return f'{type(self).__name__}({arguments})'
 
 
-def _kernels_of(layer: keras.layers.Layer) -> list[tuple[str, int | tuple[int, int]]]:
-    kernels = _KERNELS.get(type(layer))
-    if kernels is None:
-        known = ', '.join(kind.__name__ for kind in _KERNELS)
+def _kernels_of(layer: keras.layers.Layer) -> tuple[KernelAxes, ...]:
+    spec = spec_of(layer)
+    if spec is None or not spec.kernels:
         raise ValueError(
-            f'layer: expected a layer with a kernel that can be quantized ({known}), got '
-            f'{type(layer).__name__} {layer.name!r}. Annotate it without this config.'
+            'layer: expected a layer with a kernel that can be quantized, such as a convolution or '
+            f'a dense layer, got {type(layer).__name__} {layer.name!r}. Annotate it without this '
+            'config.'
         )
-    return kernels
+    return spec.kernels

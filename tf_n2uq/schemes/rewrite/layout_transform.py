@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
+from tf_n2uq.graph.decisions import Decisions, decide, write_roles
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
-from tf_n2uq.graph.layer_kinds import activation_name, kind_of
-from tf_n2uq.layers import Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.layers import Deployment, Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.layers.layer_spec import activation_name, kind_of
 from tf_n2uq.schemes.calibration.kernel_start import start_kernels
 from tf_n2uq.schemes.rewrite.assignment import Assignment, assign
+from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.decomposition import decompose
-from tf_n2uq.schemes.rewrite.range_placement import folds_into_thresholds, place_ranges
+from tf_n2uq.schemes.rewrite.range_placement import place_ranges
 from tf_n2uq.schemes.rewrite.separable import as_depthwise, separable_parts
-
-if TYPE_CHECKING:
-    from tf_n2uq.schemes.methods.scheme import LowBitScheme
 
 
 class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
@@ -30,10 +29,11 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
        padding if there is one: then it is level 0 that is padded.
     3. Every kernel is quantized.
     4. Layers without an integer operator become several (see `decomposition`).
-    5. Every other tensor gets an 8-bit range (see `ranges`).
+    5. Every other tensor gets an 8-bit range (see `range_placement`).
+    6. What has been decided is written into the layers (see `graph.decisions`).
     """
 
-    def __init__(self, scheme: LowBitScheme) -> None:
+    def __init__(self, scheme: BitPolicy) -> None:
         self._scheme = scheme
 
     def apply(
@@ -65,7 +65,7 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             for name, entry in layer_quantize_map.items()
             if requested.get(name) is not None and name not in assignment.configs
         }
-        quantize_graph(graph, assignment, self._scheme.tensor_bits)
+        quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
         return self.finish(graph), left
 
     def finish(self, graph: Graph) -> keras.Model:
@@ -77,18 +77,28 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         Returns:
             The model, with kernels' quantizers at their start values.
         """
+        write_roles(graph, decide(graph))
         model = graph.to_model()
-        start_kernels(model)
+        start_kernels(graph)
         return model
 
 
-def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None) -> None:
+def quantize_graph(
+    graph: Graph,
+    assignment: Assignment,
+    tensor_bits: int | None,
+    deployment: Deployment | None = None,
+) -> Decisions:
     """Puts the quantizers into a graph, in place.
 
     Args:
         graph: the float network.
         assignment: which steps, and how; extended by the steps that splitting makes.
         tensor_bits: bit-width of the tensors between the layers, None for float.
+        deployment: the grid of levels and biases in an integer file; None for the default one.
+
+    Returns:
+        Who does whose work in the integer network.
     """
     for name in sorted(assignment.annotated):
         _split_activation(graph, graph.steps[name], assignment)
@@ -97,13 +107,21 @@ def quantize_graph(graph: Graph, assignment: Assignment, tensor_bits: int | None
     for name in sorted(assignment.configs):
         _make_depthwise(graph.steps[name])
     for name, config in list(assignment.configs.items()):
-        _quantize_kernel(graph, graph.steps[name], config, integer_bias=tensor_bits is not None)
-    if tensor_bits is not None:
-        decompose(graph, assignment)
-        place_ranges(graph, assignment, tensor_bits)
-        for step in graph:
-            if step.name in assignment.annotated:
-                _round_rprelu(graph, step)
+        kernel = QuantizedKernel(
+            graph.steps[name].layer, config, tensor_bits is not None, deployment=deployment
+        )
+        _quantize_kernel(graph, graph.steps[name], kernel)
+    if tensor_bits is None:
+        return decide(graph)
+    decompose(graph, assignment)
+    place_ranges(graph, assignment, tensor_bits)
+    decisions = decide(graph)
+    for step in graph:
+        # Where an RPReLU is no part of thresholds, the file computes it, and rounds.
+        rounds = isinstance(step.layer, RPReLU) and decisions.stands_alone(step)
+        if rounds and step.name in assignment.annotated:
+            _let_round(step)
+    return decisions
 
 
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
@@ -128,11 +146,9 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
     assignment.annotated.add(graph.insert_after(step.output, own).name)
 
 
-def _round_rprelu(graph: Graph, step: Step) -> None:
-    """Lets an RPReLU that the file computes, not a quantizer's comparators, round as the file."""
-    if isinstance(step.layer, RPReLU) and not folds_into_thresholds(graph, step):
-        rounded = copy_layer(step.layer, lambda config: config.update(integer_bias=True))
-        _replace_layer(step, rounded)
+def _let_round(step: Step) -> None:
+    """Lets an RPReLU round as a file does."""
+    _replace_layer(step, copy_layer(step.layer, lambda config: config.update(integer_bias=True)))
 
 
 def _replace_layer(step: Step, layer: keras.layers.Layer) -> None:
@@ -168,14 +184,14 @@ def _make_depthwise(step: Step) -> None:
             step.restore = [(step.layer, [kernel, *bias])]
 
 
-def _quantize_kernel(graph: Graph, step: Step, config: Any, integer_bias: bool) -> None:
-    quantizer = config.input_quantizer()
+def _quantize_kernel(graph: Graph, step: Step, kernel: QuantizedKernel) -> None:
+    quantizer = kernel.quantize_config.input_quantizer()
     if quantizer is not None:
         reader, source = _behind_own_padding(graph, step)
-        thresholds = Quantize(quantizer, name=f'{step.name}_thresholds')
+        thresholds = Quantize(quantizer, kernel.deployment, name=f'{step.name}_thresholds')
         graph.insert_before(reader, source, thresholds)
     # The wrapper's name carries TFMOT's prefix, the step keeps the layer's.
-    step.layer = QuantizedKernel(step.layer, config, integer_bias)
+    step.layer = kernel
 
 
 def _behind_own_padding(graph: Graph, step: Step) -> tuple[Step, Ref]:
@@ -186,7 +202,7 @@ def _behind_own_padding(graph: Graph, step: Step) -> tuple[Step, Ref]:
     """
     (source,) = step.inputs
     producer = graph.producer(source)
-    if type(producer.layer) not in (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D):
+    if not producer.spec.keeps_pixels:
         return step, source
     (padded,) = producer.inputs
     if len(graph.consumers(source)) > 1 or graph.is_output(source):

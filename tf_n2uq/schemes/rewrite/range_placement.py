@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tf_keras as keras
-
+from tf_n2uq.graph.fusing import folds_into_thresholds, fused_into, only_reader
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.layer_kinds import Kind, function_name, fuses_as_relu, kind_of
-from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
+from tf_n2uq.layers import Quantize
+from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.quantizers import FixedRangeQuantizer, RangeQuantizer
 from tf_n2uq.schemes.rewrite.assignment import Assignment
 
@@ -19,15 +19,6 @@ _WITH_RANGE = (
     Kind.SOFTMAX,
     Kind.NEW_RANGE,
 )
-# TFLite's operators for the first three write in one scale only.
-_FIXED_RANGES: dict[str, tuple[float, float]] = {
-    'sigmoid': (0.0, 255 / 256),
-    'softmax': (0.0, 255 / 256),
-    'tanh': (-1.0, 127 / 128),
-    # One half, which zeros give, and one are whole steps; above one there is nothing.
-    'hard_sigmoid': (-1 / 254, 1.0),
-    'hard_sigmoid_6': (-1 / 254, 1.0),
-}
 
 
 def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
@@ -49,14 +40,14 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
             _add_range(graph, step.output, step.name, bits)
         _fix_range(graph, step, bits)
     for step in steps:
-        if kind_of(step.layer) in _WITH_RANGE and fused_into(graph, step) is None:
+        if step.kind in _WITH_RANGE and fused_into(graph, step) is None:
             # A product of a tensor with itself reads it twice.
             for ref in dict.fromkeys(step.inputs):
                 _ensure_range(graph, ref, bits)
 
 
 def _needs_range(graph: Graph, step: Step, assignment: Assignment) -> bool:
-    kind = kind_of(step.layer)
+    kind = step.kind
     if kind not in _WITH_RANGE or any(map(is_range, graph.consumers(step.output))):
         return False
     if kind is Kind.SOFTMAX and graph.is_output(step.output):
@@ -64,73 +55,12 @@ def _needs_range(graph: Graph, step: Step, assignment: Assignment) -> bool:
     if kind in (Kind.ELEMENTWISE, Kind.NORMALIZATION) and folds_into_thresholds(graph, step):
         # A fused ReLU costs nothing, and its range is the better half of what is before it.
         return fused_into(graph, step) is not None
-    follower = _only_reader(graph, step)
+    follower = only_reader(graph, step)
     return not (
         follower is not None
         and follower.name in assignment.annotated
         and fused_into(graph, follower) is step
     )
-
-
-def fused_into(graph: Graph, step: Step) -> Step | None:
-    """Returns the step whose TFLite operator also does the work of `step`, if there is one."""
-    if len(step.inputs) != 1:
-        return None
-    producer = graph.producer(step.inputs[0])
-    if _only_reader(graph, producer) is not step:
-        return None
-    kind = kind_of(producer.layer)
-    if kind_of(step.layer) is Kind.NORMALIZATION:
-        return producer if kind is Kind.KERNEL else None
-    if not fuses_as_relu(step.layer):
-        return None
-    behind = fused_into(graph, producer)
-    if _is_transposed((behind or producer).layer):
-        return None  # pixels are put in their places in between
-    if kind is Kind.NORMALIZATION and behind is None:
-        # Alone, the normalization would become an operator only to carry this ReLU.
-        return None if folds_into_thresholds(graph, step) else producer
-    return producer if kind in (Kind.KERNEL, Kind.SUM, Kind.NORMALIZATION) else None
-
-
-def _is_transposed(layer: keras.layers.Layer) -> bool:
-    inner = layer.layer if isinstance(layer, QuantizedKernel) else layer
-    return isinstance(inner, keras.layers.Conv2DTranspose)
-
-
-def folds_into_thresholds(graph: Graph, step: Step) -> bool:
-    """Tells whether a step and the thresholds that it feeds are one function per channel.
-
-    That holds for an element-wise layer, or a batch normalization that no kernel absorbs, if
-    nothing but thresholds reads it, directly or through more such layers.
-    """
-    kind = kind_of(step.layer)
-    if kind is Kind.NORMALIZATION:
-        if fused_into(graph, step) is not None:
-            return False
-    elif kind is not Kind.ELEMENTWISE:
-        return False
-    readers = graph.consumers(step.output)
-    return (
-        bool(readers)
-        and not graph.is_output(step.output)
-        and all(is_thresholds(reader) or folds_into_thresholds(graph, reader) for reader in readers)
-    )
-
-
-def is_thresholds(step: Step) -> bool:
-    """Tells whether a step maps numbers to levels."""
-    return isinstance(step.layer, Quantize) and not is_range(step)
-
-
-def is_range(step: Step) -> bool:
-    """Tells whether a step is an 8-bit range."""
-    return isinstance(step.layer, Quantize) and isinstance(step.layer.quantizer, RangeQuantizer)
-
-
-def _only_reader(graph: Graph, step: Step) -> Step | None:
-    readers = graph.consumers(step.output)
-    return readers[0] if len(readers) == 1 and not graph.is_output(step.output) else None
 
 
 def _ensure_range(graph: Graph, ref: Ref, bits: int) -> None:
@@ -139,16 +69,12 @@ def _ensure_range(graph: Graph, ref: Ref, bits: int) -> None:
     while producer.inputs and _passes_on(graph, producer):
         (ref,) = producer.inputs
         producer = graph.producer(ref)
-    if kind_of(producer.layer) is not Kind.QUANTIZE:
+    if producer.kind is not Kind.QUANTIZE:
         _add_range(graph, ref, producer.name, bits)
 
 
 def _passes_on(graph: Graph, step: Step) -> bool:
-    return (
-        kind_of(step.layer) is Kind.SAME_SCALE
-        or is_thresholds(step)
-        or folds_into_thresholds(graph, step)
-    )
+    return step.kind is Kind.SAME_SCALE or is_thresholds(step) or folds_into_thresholds(graph, step)
 
 
 def _fix_range(graph: Graph, step: Step, bits: int) -> None:
@@ -156,7 +82,7 @@ def _fix_range(graph: Graph, step: Step, bits: int) -> None:
 
     Such a range stands behind a layer that training left in float, with the function inside it.
     """
-    fixed = _FIXED_RANGES.get(function_name(step.layer))
+    fixed = step.spec.fixed_range
     if fixed is None:
         return
     for reader in graph.consumers(step.output):
@@ -166,6 +92,6 @@ def _fix_range(graph: Graph, step: Step, bits: int) -> None:
 
 
 def _add_range(graph: Graph, ref: Ref, name: str, bits: int) -> Step:
-    fixed = _FIXED_RANGES.get(function_name(graph.producer(ref).layer))
+    fixed = graph.producer(ref).spec.fixed_range
     quantizer = RangeQuantizer(bits) if fixed is None else FixedRangeQuantizer(*fixed, bits)
     return graph.insert_after(ref, Quantize(quantizer, name=f'{name}_range'))

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.layer_kinds import Kind, function_name, kind_of
+from tf_n2uq.graph.decisions import Decisions
+from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.graph.graph_function import GraphFunction
 from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers.layer_spec import Kind, function_name, refusal_of
 from tf_n2uq.quantizers import is_trained
 from tf_n2uq.schemes import N2UQQuantizeConfig
 from tf_n2uq.schemes.calibration.one_width import collect_statistics
 from tf_n2uq.schemes.rewrite.assignment import Assignment
 from tf_n2uq.schemes.rewrite.layout_transform import quantize_graph
-from tf_n2uq.schemes.rewrite.range_placement import is_range
-from tf_n2uq.tflite.network.standalone import without_operator
 
 
 def complete(
     model: keras.Model, representative_dataset: Any | None, allow_float: bool = False
-) -> Graph:
+) -> tuple[Graph, Decisions]:
     """Returns the model's graph with every kernel quantized and every tensor with a range.
 
     Layers that training left in float get 8-bit kernels, and tensors without a trained range one
@@ -34,35 +34,56 @@ def complete(
         allow_float: whether layers that cannot be integer are left as they are.
 
     Returns:
-        A graph whose layers are built and hold their weights.
+        A graph whose layers are built and hold their weights, and who does whose work in it.
 
     Raises:
         ValueError: if a layer cannot be integer or holds NaN or infinity, or a range is needed
             and there is no data.
     """
     _check_finite(model)
-    graph = Graph.from_model(model)
-    graph.sequential = False
-    unknown = [step for step in graph if kind_of(step.layer) is None]
+    graph = Graph.of_layers(model)
+    unknown = [step for step in graph if step.kind is None]
     eight_bits = N2UQQuantizeConfig(bits=8)
     configs = {
         step.name: eight_bits
         for step in graph
-        if kind_of(step.layer) is Kind.KERNEL and not isinstance(step.layer, QuantizedKernel)
+        if step.kind is Kind.KERNEL and not isinstance(step.layer, QuantizedKernel)
     }
     known = set(graph.steps) - {step.name for step in unknown}
-    quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
+    _check_operators_are_whole(graph)
+    decisions = quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
     if not allow_float:
-        _check_integer(unknown, without_operator(graph))
-    completed = graph.to_model()
+        _check_integer(unknown, _without_operator(graph, decisions))
+    graph.build_layers()
     untrained = [
-        step.name
-        for step in graph
-        if is_range(step) and not is_trained(step.layer.quantizer_weights)
+        name
+        for name in decisions.ranges
+        if not is_trained(graph.steps[name].layer.quantizer_weights)
     ]
     if untrained:
-        _fill_ranges(completed, untrained, representative_dataset)
-    return graph
+        _fill_ranges(graph, untrained, representative_dataset)
+    return graph, decisions
+
+
+def _check_operators_are_whole(graph: Graph) -> None:
+    """Refuses a model that returns what is inside of an operator of the file."""
+    for step in graph:
+        role = step.layer.role if isinstance(step.layer, QuantizedKernel) else None
+        if role is None or role.line not in graph.steps:
+            continue
+        readers = [reader.name for reader in graph.consumers(step.output)]
+        if len(readers) > 1 or graph.is_output(step.output):
+            others = ', '.join([name for name in readers if name != role.line]) or 'the output'
+            raise ValueError(
+                f'model: expected {role.line!r} alone to read layer {step.name!r}, as both are one '
+                f'operator of the file, got {others} too. Take the output of {role.line!r} '
+                'instead, or quantize a float model that has this output already.'
+            )
+
+
+def _without_operator(graph: Graph, decisions: Decisions) -> list[Step]:
+    """Returns the element-wise steps that stand alone and that no integer operator computes."""
+    return [step for step in graph if decisions.stands_alone(step) and step.spec.form is None]
 
 
 def _check_finite(model: keras.Model) -> None:
@@ -77,9 +98,12 @@ def _check_finite(model: keras.Model) -> None:
 
 def _check_integer(unknown: list[Step], standing_alone: list[Step]) -> None:
     if unknown:
-        listed = ', '.join(f'{step.name} ({type(step.layer).__name__})' for step in unknown)
+        reasons = '; '.join(
+            f'{step.name} ({type(step.layer).__name__}) {refusal_of(step.layer, step.input_shape)}'
+            for step in unknown
+        )
         raise ValueError(
-            f'model: expected layers that an integer file can hold, got {listed}. Replace them, '
+            f'model: expected layers that an integer file can hold, got {reasons}. Replace them, '
             'or leave them in float with allow_float=True.'
         )
     if standing_alone:
@@ -92,30 +116,21 @@ def _check_integer(unknown: list[Step], standing_alone: list[Step]) -> None:
         )
 
 
-def _fill_ranges(model: keras.Model, names: list[str], dataset: Any | None) -> None:
+def _fill_ranges(graph: Graph, names: list[str], dataset: Any | None) -> None:
     if dataset is None:
         raise ValueError(
             'representative_dataset: expected data, as these tensors have no trained range: '
             f'{", ".join(names)}. Call tf_n2uq.calibrate(model, dataset) before training, or '
             'give some batches of inputs here.'
         )
-    network = _network_before(model, names)
+    taps = [graph.steps[name].inputs[0] for name in names]
+    # A range without values lets all pass while the others are measured.
+    network = GraphFunction(graph, taps, bypassed=names)
     batches = _as_batches(dataset)
     for name, measured in collect_statistics(names, network, batches, verbose=0).items():
-        layer = model.get_layer(name)
+        layer = graph.steps[name].layer
         for weight, value in layer.quantizer.calibrated(measured).items():
             layer.quantizer_weights[weight].assign(value)
-
-
-def _network_before(model: keras.Model, names: list[str]) -> keras.Model:
-    """The network that outputs what enters some quantizers, which are left out of it."""
-    graph = Graph.from_model(model)
-    taps: dict[str, Ref] = {}
-    for step in graph.in_order():
-        if step.name in names:
-            (taps[step.name],) = step.inputs
-            graph.remove(step)
-    return graph.to_model(outputs=[taps[name] for name in names])
 
 
 def _as_batches(dataset: Any) -> Any:

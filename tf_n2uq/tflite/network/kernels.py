@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.layers.channel_line import line_of
+from tf_n2uq.layers.layer_spec import line_of
 
 # XNNPACK multiplies the sums of INT4 kernels by 16, in int32.
 _MAX_BIAS = 2.0**26
@@ -17,6 +19,8 @@ _MAX_BIAS = 2.0**26
 _LEAST_REQUANTIZATION = 2.0**-31
 _MOST_REQUANTIZATION = 255.0
 _STEPS_OF_A_CONSTANT = 2.0**-12
+_NUDGE = 2.0**-20
+_Name = TypeVar('_Name')
 
 
 @dataclasses.dataclass
@@ -30,12 +34,15 @@ class IntegerKernel:
         bias: float64 `[output channels]`.
         bias_units: how many units the bias is a whole number of in the file; 2 for a kernel that a
             pass over the file may halve.
+        nudges: how many millionths of a unit the constant of a kernel of zeros is above zero, see
+            `told_apart`. They are rounded away.
     """
 
     integers: np.ndarray
     unit: np.ndarray
     bias: np.ndarray
     bias_units: int = 1
+    nudges: int = 0
 
     @classmethod
     def of(cls, layer: QuantizedKernel, input_factor: float) -> IntegerKernel:
@@ -62,9 +69,7 @@ class IntegerKernel:
         if divisor is not None:
             unit, bias = unit / float(divisor), bias / float(divisor)
         dead = ~(unit > 0)
-        return cls(
-            np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias, quantizer.bias_units
-        )
+        return cls(np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias, layer.bias_units())
 
     @classmethod
     def of_line(cls, slope: np.ndarray, offset: np.ndarray) -> IntegerKernel:
@@ -80,18 +85,16 @@ class IntegerKernel:
         return cls(127 * sign[None, None], unit, offset)
 
     @classmethod
-    def of_channel_line(cls, layer: keras.layers.Layer) -> IntegerKernel:
-        """Reads a batch normalization or the like as a 1×1 depthwise kernel, exactly."""
-        return cls.of_line(*(part.numpy() for part in line_of(layer)))
-
-    @classmethod
-    def of_average(cls, layer: keras.layers.Layer) -> IntegerKernel:
-        """Reads an average over full windows as a depthwise kernel of 127 units, exactly.
+    def of_average(cls, window: Sequence[int], channels: int) -> IntegerKernel:
+        """Makes a depthwise kernel of 127 units that averages full windows, exactly.
 
         XNNPACK averages floats only, and TFLite's own operator only in the scale of its input.
+
+        Args:
+            window: height and width of the window, or its length.
+            channels: number of channels.
         """
-        height, width = (1, *layer.pool_size)[-2:]
-        channels = layer.input_shape[-1]
+        height, width = (1, *window)[-2:]
         unit = np.full(channels, 1 / (127.0 * height * width))
         return cls(np.full((height, width, channels), 127), unit, np.zeros(channels))
 
@@ -102,7 +105,8 @@ class IntegerKernel:
 
     def normalized(self, layer: keras.layers.Layer) -> IntegerKernel:
         """Returns the kernel and bias that do the work of a line behind it, see `line_of`, too."""
-        slope, offset = (part.numpy() for part in line_of(layer))
+        channels = self.unit.shape
+        slope, offset = (np.broadcast_to(part, channels) for part in line_of(layer))
         dead = slope == 0
         sign = np.where(dead, 0, np.sign(slope)).astype(self.integers.dtype)
         return dataclasses.replace(
@@ -112,15 +116,23 @@ class IntegerKernel:
             bias=self.bias * slope + offset,
         )
 
+    def constant(self) -> np.ndarray:
+        """Returns the kernel as the constant that goes into the converter, float32."""
+        nudged = self.integers + self.nudges * _NUDGE if self.nudges else self.integers
+        return (nudged * self.unit.astype(np.float32)).astype(np.float32)
+
+    def with_other_constant(self) -> IntegerKernel:
+        """Returns the same integers with a `constant` that differs in the last place."""
+        if not self.integers.any():
+            return dataclasses.replace(self, nudges=self.nudges + 1)
+        unit = np.nextafter(self.unit.astype(np.float32), np.float32(np.inf))
+        return dataclasses.replace(self, unit=unit.astype(np.float64))
+
     def on_grid(self) -> tf.Tensor:
         """Returns the kernel behind a `fake_quant` whose int8 values are exactly the integers."""
         unit = self.unit.astype(np.float32)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            (self.integers * unit).astype(np.float32),
-            -127 * unit,
-            127 * unit,
-            8,
-            narrow_range=True,
+            self.constant(), -127 * unit, 127 * unit, 8, narrow_range=True
         )
 
     def bias_constant(self) -> tf.Tensor:
@@ -164,17 +176,24 @@ class IntegerKernel:
         return dataclasses.replace(self, integers=integers, unit=unit, bias=bias)
 
 
-def told_apart(kernels: dict[str, IntegerKernel]) -> dict[str, IntegerKernel]:
-    """Returns kernels no two of which are equal, by changes in the last place of their units.
+def told_apart(kernels: dict[_Name, IntegerKernel]) -> dict[_Name, IntegerKernel]:
+    """Returns kernels no two of which are equal as constants.
 
-    The converter would merge equal constants and then lose the `fake_quant` behind them.
+    The converter would merge equal constants and then lose the `fake_quant` behind them. Units
+    change in their last place. The unit of a kernel of zeros does not show in its constant: there,
+    the zeros become a few millionths of a unit, which the file rounds to zero.
+
+    Args:
+        kernels: kernels by name.
+
+    Returns:
+        Kernels by the same names.
     """
     seen: set[tuple[bytes, tuple[int, ...]]] = set()
-    result: dict[str, IntegerKernel] = {}
+    result: dict[_Name, IntegerKernel] = {}
     for name, kernel in kernels.items():
-        unit = kernel.unit.astype(np.float32)
-        while (key := ((kernel.integers * unit).tobytes(), kernel.integers.shape)) in seen:
-            unit = np.nextafter(unit, np.float32(np.inf))
+        while (key := (kernel.constant().tobytes(), kernel.integers.shape)) in seen:
+            kernel = kernel.with_other_constant()
         seen.add(key)
-        result[name] = dataclasses.replace(kernel, unit=unit.astype(np.float64))
+        result[name] = kernel
     return result

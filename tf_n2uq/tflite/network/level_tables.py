@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.schemes.rewrite.range_placement import folds_into_thresholds
+from tf_n2uq.quantizers.base import ConfiguredQuantizer
 from tf_n2uq.tflite.network.ranges import Range, range_before
 
 
@@ -24,6 +25,8 @@ class LevelTable:
             axes broadcast against the tensor without its batch.
         step: what one level is worth in Keras, > 0.
         steps: from the lowest to the highest level of the quantizer.
+        stretch: how many steps of int8 one level counts for, as the deployment of the network has
+            it.
     """
 
     source: Ref
@@ -31,13 +34,17 @@ class LevelTable:
     levels: np.ndarray
     step: float
     steps: int
+    stretch: int
 
 
-def table_of(graph: Graph, thresholds: Step, ranges: Mapping[str, Range]) -> LevelTable:
+def table_of(
+    graph: Graph, decisions: Decisions, thresholds: Step, ranges: Mapping[str, Range]
+) -> LevelTable:
     """Evaluates a quantizer, and the layers that fold into it, on all int8 values.
 
     Args:
         graph: a graph whose layers are built and hold their weights.
+        decisions: who does whose work in it.
         thresholds: the step of the quantizer.
         ranges: of the file's tensors, see `read_ranges`.
 
@@ -50,15 +57,21 @@ def table_of(graph: Graph, thresholds: Step, ranges: Mapping[str, Range]) -> Lev
     """
     chain: list[Step] = []
     (source,) = thresholds.inputs
-    while folds_into_thresholds(graph, graph.producer(source)):
+    while source.step in decisions.folded:
         chain.insert(0, graph.producer(source))
         (source,) = chain[0].inputs
     tensor_range = ranges[range_before(graph, source).name]
-    numbers = _int8_values_per_channel(tensor_range, (chain or [thresholds])[0].layer.input_shape)
+    numbers = _int8_values_per_channel(tensor_range, graph.shape(source))
     for step in chain:
         # `call`: a PReLU with a slope per position takes one position for all of them.
         numbers = step.layer.call(numbers)
     quantizer, weights = thresholds.layer.quantizer, thresholds.layer.quantizer_weights
+    if not isinstance(quantizer, ConfiguredQuantizer):
+        raise ValueError(
+            f'model: expected a quantizer of this project in {thresholds.name!r}, got '
+            f'{type(quantizer).__name__}, of which the export knows no levels. Use for example '
+            'tf_n2uq.quantizers.LearnableThresholdQuantizer.'
+        )
     levels = np.asarray(quantizer.levels(numbers, weights))
     step_size = float(quantizer.step(weights))
     if not np.isfinite(step_size) or step_size == 0.0:
@@ -67,7 +80,9 @@ def table_of(graph: Graph, thresholds: Step, ranges: Mapping[str, Range]) -> Lev
             'expected a finite number other than 0. Calibrate and train the model again.'
         )
     sign = int(np.sign(step_size))
-    return LevelTable(source, tensor_range, levels * sign, abs(step_size), 2**quantizer.bits - 1)
+    steps = 2**quantizer.bits - 1
+    stretch = thresholds.layer.deployment.level_stretch(steps)
+    return LevelTable(source, tensor_range, levels * sign, abs(step_size), steps, stretch)
 
 
 def _int8_values_per_channel(tensor_range: Range, input_shape: tuple[int | None, ...]) -> tf.Tensor:

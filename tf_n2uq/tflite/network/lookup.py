@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from tf_n2uq.tflite.levels.comparators import LOWEST, SPAN
+from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.operators import run_dense, run_line
 from tf_n2uq.tflite.network.ranges import Range
@@ -54,18 +56,46 @@ class Lookup:
         kernels = {'comparators': line, 'changes': changes}
         return cls(kernels, Range(source.scale / SPAN, LOWEST))
 
-    def apply(self, inputs: tf.Tensor, kernel: Callable[[str], IntegerKernel]) -> tf.Tensor:
+    def apply(self, inputs: tf.Tensor) -> tf.Tensor:
         """Runs the table.
 
         Args:
             inputs: `[1, …, 1]`.
-            kernel: returns the kernel of a name in `kernels`, as the file has it.
 
         Returns:
             `[1, …, 1]`; its range is for the caller to put behind.
         """
-        compared = self.compared.quantize(run_line(inputs, kernel('comparators')))
-        return run_dense(compared, kernel('changes'))
+        compared = self.compared.quantize(run_line(inputs, self.kernels['comparators']))
+        return run_dense(compared, self.kernels['changes'])
+
+
+class LookupForm:
+    """A function of one number, for tensors of one channel, as a table over int8."""
+
+    def __init__(
+        self, function: Callable[[keras.layers.Layer, tf.Tensor, float], tf.Tensor]
+    ) -> None:
+        """Creates the form.
+
+        Args:
+            function: gets the layer, the numbers that an int8 tensor can hold, float32 `[256]`, and
+                the scale of that tensor; returns what the layer makes of the numbers.
+        """
+        self._function = function
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns the kernels of the table, which need no fitting."""
+        source, result = call.sources[0].range, call.written()
+        values = self._function(call.layer, tf.constant(source.values()), source.scale)
+        table = np.rint(np.asarray(values, np.float64) / result.scale) + result.zero_point
+        return Lookup.of(np.clip(table, -128, 127), source, result).kernels
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the table."""
+        compared = Range(call.sources[0].range.scale / SPAN, LOWEST)
+        return Lookup(dict(kernels), compared).apply(inputs[0])
 
 
 def _changes(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,74 +6,37 @@ import dataclasses
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tf_keras as keras
 
-from tf_n2uq.layers import ChannelMean, QuantizedKernel
 from tf_n2uq.tflite.network.kernels import IntegerKernel
-from tf_n2uq.tflite.network.transposed import run_transposed
 from tf_n2uq.tflite.passes.builder import MOST_CONCATENATED
 
-_LAYERS = keras.layers
-_ALONG_ONE_AXIS = (_LAYERS.Conv1D, _LAYERS.DepthwiseConv1D, _LAYERS.AveragePooling1D)
 
-
-def apply_kernel(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs a layer on the integer grid of its kernel.
-
-    Args:
-        layer: a convolution or dense layer, an average or maximum over windows, a mean over
-            channels: strides, padding and dilation are taken from it. Of any other layer the
-            kernel is a line per channel.
-        inputs: `[1, …, channels]`.
-        kernel: integers, units and bias.
-
-    Returns:
-        The layer's output before any activation, float32.
-    """
-    output_shape = layer.output_shape
-    layer = layer.layer if isinstance(layer, QuantizedKernel) else layer
-    if isinstance(layer, (_LAYERS.Dense, ChannelMean)):
-        return run_dense(inputs, kernel)
-    if isinstance(layer, _LAYERS.Conv2DTranspose):
-        return run_transposed(layer, inputs, kernel, output_shape[1:3])
-    if isinstance(layer, _ALONG_ONE_AXIS):
-        return _along_one_axis(layer, inputs, kernel)
-    if isinstance(layer, (_LAYERS.AveragePooling2D, _LAYERS.MaxPooling2D)):
-        return depthwise(inputs, kernel, layer.strides)
-    if not isinstance(layer, (_LAYERS.Conv2D, _LAYERS.DepthwiseConv2D)):
-        return run_line(inputs, kernel)
-    return _convolve(inputs, kernel, layer, layer.strides, layer.dilation_rate, layer.padding)
-
-
-def _convolve(
+def convolve(
     inputs: tf.Tensor,
     kernel: IntegerKernel,
-    layer: keras.layers.Layer,
     strides: tuple[int, int],
     dilations: tuple[int, int],
     padding: str,
+    is_depthwise: bool,
 ) -> tf.Tensor:
-    if isinstance(layer, (_LAYERS.DepthwiseConv1D, _LAYERS.DepthwiseConv2D)):
+    """Runs a convolution and adds its bias.
+
+    Args:
+        inputs: `[1, height, width, channels]`.
+        kernel: `[height, width, channels per group, output channels]`; of a depthwise convolution
+            `[height, width, channels · multiplier]`.
+        strides: of rows and columns.
+        dilations: of rows and columns.
+        padding: 'same' or 'valid'.
+        is_depthwise: whether each channel has kernels of its own.
+
+    Returns:
+        `[1, height, width, output channels]`, float32.
+    """
+    if is_depthwise:
         return depthwise(inputs, kernel, strides, padding.upper(), dilations)
     convolved = tf.nn.conv2d(inputs, kernel.on_grid(), strides, padding.upper(), 'NHWC', dilations)
     return convolved + kernel.bias_constant()
-
-
-def _along_one_axis(
-    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
-) -> tf.Tensor:
-    """A layer over `[1, length, channels]` as one over images of one row."""
-    image = tf.expand_dims(inputs, 1)
-    # TensorFlow's depthwise convolution strides alike in both directions; there is one row.
-    strides = (layer.strides[0], layer.strides[0])
-    if isinstance(layer, _LAYERS.AveragePooling1D):
-        return tf.squeeze(depthwise(image, kernel, strides), 1)
-    dilations, padding = (1, layer.dilation_rate[0]), layer.padding
-    if padding == 'causal':
-        before = dilations[1] * (layer.kernel_size[0] - 1)
-        image, padding = tf.pad(image, [[0, 0], [0, 0], [before, 0], [0, 0]]), 'valid'
-    row = dataclasses.replace(kernel, integers=kernel.integers[None])
-    return tf.squeeze(_convolve(image, row, layer, strides, dilations, padding), 1)
 
 
 def run_dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:

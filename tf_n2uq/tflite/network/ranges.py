@@ -8,9 +8,10 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tf_n2uq.graph.decisions import Decisions, source_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
-from tf_n2uq.schemes.rewrite.range_placement import is_range
+from tf_n2uq.graph.quantizer_steps import is_range
+from tf_n2uq.layers.layer_spec import Kind
 
 _INT8 = np.arange(-128, 128)
 # XNNPACK adds up terms whose scale is up to 1024 times smaller than that of the sum, and less than
@@ -46,7 +47,7 @@ class Range:
         return np.asarray((_INT8 - self.zero_point) * np.float32(self.scale), np.float32)
 
 
-def read_ranges(graph: Graph) -> dict[str, Range]:
+def read_ranges(graph: Graph, decisions: Decisions) -> dict[str, Range]:
     """Reads all ranges, and widens those that XNNPACK would not compute with.
 
     A term of which all 256 values together are less than a step of the sum adds nothing: it has
@@ -56,45 +57,39 @@ def read_ranges(graph: Graph) -> dict[str, Range]:
     Args:
         graph: a graph whose layers are built and hold their weights; not inside a `tf.function`,
             where variables have no values.
+        decisions: who does whose work in it.
 
     Returns:
         The range of each range step, by its name.
     """
-    ranges = {step.name: Range.of(step) for step in graph if is_range(step)}
-    order = [step for step in graph.in_order() if kind_of(step.layer) in (Kind.SUM, Kind.PRODUCT)]
+    ranges = {name: Range.of(graph.steps[name]) for name in decisions.ranges}
+    order = [
+        (step, [range_before(graph, ref).name for ref in step.inputs])
+        for step in graph.in_order()
+        if step.kind in (Kind.SUM, Kind.PRODUCT)
+    ]
     for _ in order:
         before = dict(ranges)
-        for step in order:
-            _widen_result(graph, step, ranges)
-        for step in reversed(order):
-            _widen_terms(graph, step, ranges)
+        for step, terms in order:
+            _widen_result(step, terms, decisions.result_ranges[step.name], ranges)
+        for step, terms in reversed(order):
+            if step.kind is Kind.SUM:
+                result = ranges[decisions.result_ranges[step.name]]
+                for term in terms:
+                    _widen(ranges, term, result.scale / _MOST_SUM_TO_TERM)
         if ranges == before:
             break
     return ranges
 
 
-def _widen_result(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
-    scales = [ranges[range_before(graph, ref).name].scale for ref in step.inputs]
-    unit = max(scales) if kind_of(step.layer) is Kind.SUM else math.prod(scales)
-    _widen(ranges, range_after(graph, step).name, unit / _MOST_TERM_TO_SUM)
-
-
-def _widen_terms(graph: Graph, step: Step, ranges: dict[str, Range]) -> None:
-    if kind_of(step.layer) is Kind.SUM:
-        least = ranges[range_after(graph, step).name].scale / _MOST_SUM_TO_TERM
-        for ref in step.inputs:
-            _widen(ranges, range_before(graph, ref).name, least)
+def _widen_result(step: Step, terms: list[str], result: str, ranges: dict[str, Range]) -> None:
+    scales = [ranges[term].scale for term in terms]
+    unit = max(scales) if step.kind is Kind.SUM else math.prod(scales)
+    _widen(ranges, result, unit / _MOST_TERM_TO_SUM)
 
 
 def _widen(ranges: dict[str, Range], name: str, least: float) -> None:
     ranges[name] = Range(max(ranges[name].scale, least), ranges[name].zero_point)
-
-
-def range_after(graph: Graph, step: Step) -> Step:
-    """Returns the range of what a step, and all that its operator does for others, writes."""
-    while not is_range(step):
-        step = graph.consumers(step.output)[0]
-    return step
 
 
 def range_before(graph: Graph, ref: Ref) -> Step:
@@ -103,9 +98,10 @@ def range_before(graph: Graph, ref: Ref) -> Step:
     Raises:
         ValueError: if the tensor has no range.
     """
-    producer = graph.producer(ref)
-    while kind_of(producer.layer) is Kind.SAME_SCALE and producer.inputs:
-        producer = graph.producer(producer.inputs[0])
+    producer = source_of(graph, ref)
     if not is_range(producer):
-        raise ValueError(f'model: expected an 8-bit range in front of {ref.step!r}, found none.')
+        raise ValueError(
+            f'model: expected an 8-bit range in front of {ref.step!r}, found none. Quantize the '
+            'model with tensor_bits=8, or give a representative_dataset.'
+        )
     return producer

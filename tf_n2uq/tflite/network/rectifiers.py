@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.graph.layer_kinds import function_name
 from tf_n2uq.layers import RPReLU
-from tf_n2uq.schemes.rewrite.range_placement import folds_into_thresholds
+from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.line_form import fitted
+from tf_n2uq.tflite.network.operators import run_line
 from tf_n2uq.tflite.network.ranges import Range
 
 _Line = tuple[np.ndarray, np.ndarray]
@@ -42,17 +42,18 @@ class Rectifier:
     range: Range
 
     @classmethod
-    def of(cls, layer: keras.layers.Layer, tensor_range: Range) -> Rectifier:
+    def of(cls, layer: keras.layers.Layer, channels: int, tensor_range: Range) -> Rectifier:
         """Reads an RPReLU, PReLU or leaky ReLU.
 
         Args:
             layer: a built layer.
+            channels: number of channels of what the layer reads.
             tensor_range: what the result is written in.
 
         Raises:
             ValueError: if the layer has a slope per position, naming it.
         """
-        (left_slope, left), (right_slope, right) = _lines_of(layer)
+        (left_slope, left), (right_slope, right) = _lines_of(layer, channels)
         is_convex = left_slope <= right_slope
         lowest, highest = tensor_range.values()[[0, -1]]
         lines = {'right': IntegerKernel.of_line(right_slope, right)}
@@ -82,18 +83,20 @@ class Rectifier:
         return result
 
 
-def needs_rectifier(graph: Graph, step: Step) -> bool:
-    """Tells whether a step is a PReLU that is no part of a quantizer's comparators."""
-    return is_rectifier(step.layer) and not folds_into_thresholds(graph, step)
+class RectifierForm:
+    """An RPReLU, PReLU or leaky ReLU that is no part of a quantizer's thresholds."""
 
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns the lines of the function."""
+        rectifier = Rectifier.of(call.layer, call.channels, call.written())
+        return {name: fitted(line, call) for name, line in rectifier.lines.items()}
 
-def is_rectifier(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer is one line left of a knee and another right of it, per channel."""
-    if type(layer) is keras.layers.ReLU:
-        no_bounds = layer.max_value is None and not layer.threshold
-        return bool(layer.negative_slope) and no_bounds
-    known = (RPReLU, keras.layers.PReLU, keras.layers.LeakyReLU)
-    return type(layer) in known or function_name(layer) == 'leaky_relu'
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the lines, and takes the maximum or the minimum of them."""
+        rectifier = Rectifier(dict(kernels), call.written())
+        return rectifier.apply(lambda name: run_line(inputs[0], kernels[name]))
 
 
 def _line_where(
@@ -104,7 +107,7 @@ def _line_where(
     )
 
 
-def _lines_of(layer: keras.layers.Layer) -> tuple[_Line, _Line]:
+def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
     """Slopes and offsets per channel, float64, left of the knee and right of it."""
     if isinstance(layer, RPReLU):
         slope, knee, offset = (
@@ -119,7 +122,7 @@ def _lines_of(layer: keras.layers.Layer) -> tuple[_Line, _Line]:
             'is not only read by quantizers; expected one slope per channel, as '
             'PReLU(shared_axes=[1, 2]) has.'
         )
-    slope = np.broadcast_to(slope.reshape(-1), [layer.input_shape[-1]])
+    slope = np.broadcast_to(slope.reshape(-1), [channels])
     zero = np.zeros_like(slope)
     return (slope, zero), (np.ones_like(slope), zero)
 

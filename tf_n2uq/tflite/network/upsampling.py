@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
+from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.line_form import fitted
 from tf_n2uq.tflite.network.operators import concatenate, depthwise
 
 _MOST = 127
@@ -73,6 +77,36 @@ def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int])
     split = tf.reshape(outputs, [height, width, channels, *size])
     ordered = tf.transpose(split, [0, 3, 1, 4, 2])
     return tf.reshape(ordered, [1, height * size[0], width * size[1], channels])
+
+
+class RepeatForm:
+    """Up-sampling to the nearest pixel."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns no kernels."""
+        del call
+        return {}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Repeats rows and columns."""
+        del kernels
+        return repeat(inputs[0], call.layer.size)
+
+
+class InterpolationForm:
+    """Bilinear up-sampling by whole numbers."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns the kernel of all pixels between pixels."""
+        return {'': fitted(bilinear_kernel(call.channels, call.layer.size), call)}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the kernel and puts the pixels in their places."""
+        return interpolate(inputs[0], kernels[''], call.layer.size)
 
 
 def _weights(factor: int) -> np.ndarray:

@@ -11,9 +11,10 @@ import tf_keras as keras
 
 from tf_n2uq.graph.checks import check_quantized_model
 from tf_n2uq.graph.graph import Graph
+from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract
 from tf_n2uq.schemes.calibration.one_width import list_batches
-from tf_n2uq.schemes.rewrite.range_placement import is_range, is_thresholds
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.comparison_report import (
     Comparison,
@@ -58,9 +59,7 @@ def compare(
         model = extract(model, active_bits(model))
     file = flatbuffer.read(content)
     _check_ends(model, file)
-    graph = Graph.from_model(model)
-    # Gives the graph's layers their weights, and its ranges the numbers that tensors are told by.
-    graph.to_model()
+    graph = Graph.of_layers(model)
     matches, missing = match(graph, file)
     _check_matches(graph, matches, missing)
     scale = _output_scale(file)
@@ -123,7 +122,7 @@ class _Run:
 
     def __init__(self, graph: Graph, file: Any, matches: list[Match], num_threads: int) -> None:
         taps = [each.step.output for each in matches]
-        self._network = graph.to_model(outputs=[*taps, *tf.nest.flatten(graph.outputs)])
+        self._network = GraphFunction(graph, [*taps, *tf.nest.flatten(graph.outputs)])
         self._matches = matches
         content = _with_outputs(file, [each.index for each in matches])
         self.xnnpack = _FileRun(make_interpreter(content, num_threads), matches)
@@ -132,7 +131,7 @@ class _Run:
         self.images = 0
 
     def add(self, images: np.ndarray) -> None:
-        *taps, outputs = (tensor.numpy() for tensor in self._network(images, training=False))
+        *taps, outputs = (tensor.numpy() for tensor in self._network(tf.constant(images)))
         self.keras_outputs.append(outputs)
         levels = [
             matched.keras_levels(tap) for matched, tap in zip(self._matches, taps, strict=True)

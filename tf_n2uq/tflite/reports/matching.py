@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
 import numpy as np
 
+from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.graph.layer_kinds import Kind, kind_of
-from tf_n2uq.schemes.rewrite.range_placement import is_range, is_thresholds
 from tf_n2uq.tflite.levels.comparators import SPAN
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.passes import flatbuffer
@@ -65,9 +65,13 @@ def match(graph: Graph, file: Any) -> tuple[list[Match], list[str]]:
     tensors = _Tensors(file)
     found: list[Match] = []
     missing: list[str] = []
-    built = graph.in_order()
-    for step in (step for step in built if is_thresholds(step) or is_range(step)):
-        matched = _levels(step, tensors) if is_thresholds(step) else _range(graph, step, tensors)
+    decisions = decide(graph)
+    quantizers = {*decisions.thresholds, *decisions.ranges}
+    for step in (step for step in graph.in_order() if step.name in quantizers):
+        if step.name in decisions.thresholds:
+            matched = _levels(graph, step, tensors)
+        else:
+            matched = _range(graph, decisions, step, tensors)
         if matched is None:
             missing.append(step.name)
         else:
@@ -120,8 +124,8 @@ class _Tensors:
         return None
 
 
-def _levels(step: Step, tensors: _Tensors) -> Match | None:
-    for index in tensors.named(f'{re.escape(step.name)}/LeakyRelu[^/]*$', _size(step)):
+def _levels(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
+    for index in tensors.named(f'{re.escape(step.name)}/LeakyRelu[^/]*$', _size(graph, step)):
         level = tensors.level_scale(index)
         if level is None:
             continue
@@ -134,11 +138,11 @@ def _levels(step: Step, tensors: _Tensors) -> Match | None:
     return None
 
 
-def _range(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
+def _range(graph: Graph, decisions: Decisions, step: Step, tensors: _Tensors) -> Match | None:
     expected = Range.of(step)
-    names = '|'.join(re.escape(name) for name in _makers(graph, step))
+    names = '|'.join(re.escape(name) for name in _makers(graph, decisions, step))
     # Several operators may do one layer's work, in one scale; the last one gives its result.
-    for index in reversed(tensors.named(f'({names})/', _size(step))):
+    for index in reversed(tensors.named(f'({names})/', _size(graph, step))):
         off = abs(tensors.scale(index) - expected.scale)
         same_zero = tensors.zero_point(index) == expected.zero_point
         if same_zero and off <= _SCALE_TOLERANCE * expected.scale:
@@ -146,17 +150,10 @@ def _range(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
     return None
 
 
-def _makers(graph: Graph, step: Step) -> list[str]:
+def _makers(graph: Graph, decisions: Decisions, step: Step) -> list[str]:
     """Names of a range and of the layers whose common operator writes it."""
-    names = [step.name]
-    producer = step
-    while len(producer.inputs) == 1:
-        producer = graph.producer(producer.inputs[0])
-        names.append(producer.name)
-        if kind_of(producer.layer) not in (Kind.NORMALIZATION, Kind.ELEMENTWISE):
-            break
-    return names
+    return [step.name, *(maker.name for maker in decisions.steps_of_range(graph, step.name))]
 
 
-def _size(step: Step) -> int:
-    return int(np.prod(step.layer.output_shape[1:]))
+def _size(graph: Graph, step: Step) -> int:
+    return math.prod(size or 0 for size in graph.shape(step.output)[1:])

@@ -1,0 +1,170 @@
+"""Which layer does whose work in an integer network: decided once, then only read.
+
+The rewrite decides when quantizers and ranges are in the graph, and writes into the config of each
+layer what the layer needs for itself. After a model has been loaded, `decide` makes the same
+decisions again, from the graph and from what stands in the configs. Calibration, the summary, the
+export and the comparison of files all read a `Decisions`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tf_n2uq.graph.fusing import folds_into_thresholds, fused_into, only_reader
+from tf_n2uq.graph.graph import Graph, Ref, Step
+from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
+from tf_n2uq.layers import InverseDeviation, KernelRole, Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.layers.layer_spec import Kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """Who does whose work; every name is that of a step of the graph.
+
+    Attributes:
+        operators: for each step that has no operator of its own, the step whose operator also does
+            its work: a kernel for its line, a kernel or a sum for its ReLU.
+        folded: the steps that are part of the thresholds behind them.
+        thresholds: the quantizers that map numbers to levels, in the order of execution.
+        ranges: the 8-bit ranges, in the order of execution.
+        input_quantizers: for each step that reads a single tensor, the quantizer that makes it,
+            perhaps with steps between them that only move numbers.
+        fed_kernels: for each quantizer, the kernel that alone reads its values, perhaps padded.
+        lines: for each kernel, the line per channel that its operator takes on.
+        result_ranges: for each step, the 8-bit range of what its operator writes.
+        last_kernels: the kernels that nothing reads, except a range at the end.
+    """
+
+    operators: Mapping[str, str]
+    folded: frozenset[str]
+    thresholds: tuple[str, ...]
+    ranges: tuple[str, ...]
+    input_quantizers: Mapping[str, str]
+    fed_kernels: Mapping[str, str]
+    lines: Mapping[str, str]
+    result_ranges: Mapping[str, str]
+    last_kernels: frozenset[str]
+
+    def stands_alone(self, step: Step) -> bool:
+        """Tells whether an element-wise step needs an operator that does nothing else."""
+        own = step.name not in self.operators and step.name not in self.folded
+        return step.kind is Kind.ELEMENTWISE and own
+
+    def steps_of_range(self, graph: Graph, name: str) -> list[Step]:
+        """Returns the steps whose common operator writes a range, the nearest first.
+
+        Args:
+            graph: the graph that the decisions are of.
+            name: of the range.
+        """
+        (ref,) = graph.steps[name].inputs
+        found = [graph.producer(ref)]
+        while found[-1].name in self.operators:
+            found.append(graph.steps[self.operators[found[-1].name]])
+        return found
+
+
+def decide(graph: Graph) -> Decisions:
+    """Makes the decisions of a graph.
+
+    Args:
+        graph: a graph with its quantizers. What the config of a layer says already stands.
+
+    Returns:
+        The decisions.
+    """
+    order = graph.in_order()
+    operators = {}
+    for step in order:
+        operator = fused_into(graph, step)
+        if operator is not None:
+            operators[step.name] = operator.name
+    kernels = [step for step in order if step.kind is Kind.KERNEL]
+    lines = {
+        operator: name
+        for name, operator in operators.items()
+        if graph.steps[name].kind is Kind.NORMALIZATION
+    }
+    return Decisions(
+        operators=operators,
+        folded=frozenset(step.name for step in order if folds_into_thresholds(graph, step)),
+        thresholds=tuple(step.name for step in order if is_thresholds(step)),
+        ranges=tuple(step.name for step in order if is_range(step)),
+        input_quantizers=_input_quantizers(graph, order),
+        fed_kernels=_fed_kernels(graph, order),
+        lines=lines,
+        result_ranges=_result_ranges(graph, order, operators),
+        last_kernels=frozenset(step.name for step in kernels if _is_last(graph, step)),
+    )
+
+
+def write_roles(graph: Graph, decisions: Decisions) -> None:
+    """Writes into the layers of a graph, which are in no model yet, what they need to know.
+
+    Args:
+        graph: the graph; layers that have a role already keep it.
+        decisions: its decisions.
+    """
+
+    def layer_name(names: Mapping[str, str], step: Step) -> str | None:
+        name = names.get(step.name)
+        return None if name is None else graph.steps[name].layer.name
+
+    for step in graph:
+        layer, quantizer = step.layer, layer_name(decisions.input_quantizers, step)
+        if isinstance(layer, QuantizedKernel) and layer.role is None:
+            line = layer_name(decisions.lines, step)
+            layer.take_role(KernelRole(quantizer, line, step.name in decisions.last_kernels))
+        elif isinstance(layer, (InverseDeviation, Quantize, RPReLU)):
+            layer.input_quantizer = layer.input_quantizer or quantizer
+
+
+def source_of(graph: Graph, ref: Ref) -> Step:
+    """Returns the step that makes the numbers of a tensor, past steps that only move numbers."""
+    producer = graph.producer(ref)
+    while producer.kind is Kind.SAME_SCALE and len(producer.inputs) == 1:
+        producer = graph.producer(producer.inputs[0])
+    return producer
+
+
+def _input_quantizers(graph: Graph, order: list[Step]) -> dict[str, str]:
+    found = {}
+    for step in order:
+        if len(step.inputs) == 1:
+            source = source_of(graph, step.inputs[0])
+            if source.kind is Kind.QUANTIZE:
+                found[step.name] = source.name
+    return found
+
+
+def _fed_kernels(graph: Graph, order: list[Step]) -> dict[str, str]:
+    found = {}
+    for step in order:
+        if step.kind is Kind.QUANTIZE:
+            reader = only_reader(graph, step)
+            while reader is not None and reader.spec.keeps_pixels:
+                reader = only_reader(graph, reader)
+            if reader is not None and isinstance(reader.layer, QuantizedKernel):
+                found[step.name] = reader.name
+    return found
+
+
+def _result_ranges(graph: Graph, order: list[Step], operators: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for step in reversed(order):
+        readers = graph.consumers(step.output)
+        ranges = [reader.name for reader in readers if is_range(reader)]
+        shared = [each.name for each in readers if operators.get(each.name) == step.name]
+        if ranges:
+            found[step.name] = ranges[0]
+        elif shared and shared[0] in found:
+            found[step.name] = found[shared[0]]
+    return found
+
+
+def _is_last(graph: Graph, step: Step) -> bool:
+    readers = graph.consumers(step.output)
+    return all(
+        reader.kind is Kind.QUANTIZE and not graph.consumers(reader.output) for reader in readers
+    )

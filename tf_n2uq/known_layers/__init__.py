@@ -1,0 +1,10 @@
+"""The layers that the schemes and the export know, a file for each family.
+
+Each file registers `LayerSpec`s. A file that is added here is found by itself.
+"""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f'{__name__}.{_module.name}')

@@ -1,0 +1,114 @@
+"""Layers that compute with the numbers of other layers, and find these layers once.
+
+An integer network rounds a bias in units of another layer's scale, so Keras inference has to know
+that layer. The rewrite writes the names of such layers into the configs. A layer finds the named
+layers when it is connected to symbolic tensors, which is how each Sequential or Functional model
+is made, loaded and cloned. From then on it keeps to the layers that it has found. Whatever other
+models are made of the same layers later does not change what it computes.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+from absl import logging
+
+from tf_n2uq._compat.keras_layers import DeclaredOutput
+from tf_n2uq._compat.keras_models import layers_in_front
+
+
+class Int8Source(abc.ABC):
+    """A layer whose output is an int8 tensor in an integer file."""
+
+    name: str
+
+    @abc.abstractmethod
+    def int8_scale(self) -> tf.Tensor | None:
+        """Returns the scale of the int8 tensor, float64 `[]`; None if the scale is not known."""
+
+
+class TakesOnLine(abc.ABC):
+    """A layer whose operator also does the work of a line per channel behind the layer."""
+
+    @abc.abstractmethod
+    def find_line(self, layers: Sequence[keras.layers.Layer]) -> None:
+        """Finds the line among the layers between this layer and the range of its operator.
+
+        Args:
+            layers: the layers in the order of execution.
+        """
+
+
+class Found:
+    """Holds another layer without making it, and its variables, a part of the holder."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+
+class ReadsInt8(DeclaredOutput):
+    """Mixin for a layer that computes with the scale of the int8 tensor that it reads.
+
+    Attributes:
+        input_quantizer: name of the `Quantize` layer that makes this tensor. None lets the layer
+            take the nearest one in front of it when it is connected, and write the name down.
+    """
+
+    name: str
+    input_quantizer: str | None = None
+    _source: Found | None = None
+    _has_warned = False
+
+    def connected(self, inputs: Any) -> None:
+        """Finds the quantizer whose tensor the layer reads."""
+        (tensor, *others) = tf.nest.flatten(inputs)
+        source = None if others else self._source_in_front(tensor)
+        if source is not None:
+            self.input_quantizer = source.name
+            self._source = Found(source)
+
+    def input_scale(self) -> tf.Tensor | None:
+        """Returns the scale of the int8 tensor that the layer reads.
+
+        Returns:
+            float64 `[]`; None if no single quantizer makes that tensor.
+        """
+        if self._source is not None:
+            return self._source.layer.int8_scale()
+        if self.input_quantizer is not None and not self._has_warned:
+            self._has_warned = True
+            logging.warning(
+                'Layer %r: expected the quantizer %r in front of the layer, found none. The layer '
+                'does not round as an integer file does. Build the model from the one that '
+                'quantize_apply returned, or load it as a whole.',
+                self.name,
+                self.input_quantizer,
+            )
+        return None
+
+    def _source_in_front(self, tensor: Any) -> Int8Source | None:
+        for layer in layers_in_front(tensor):
+            if isinstance(layer, Int8Source) and self.input_quantizer in (None, layer.name):
+                return layer
+            if self.input_quantizer is None and (isinstance(layer, Int8Source) or layer.weights):
+                return None
+        return None
+
+
+def close_operator(tensor: Any) -> None:
+    """Tells the layer that begins an operator which layers the operator ends with.
+
+    Args:
+        tensor: the KerasTensor that a range quantizer is connected to.
+    """
+    passed: list[keras.layers.Layer] = []
+    for layer in layers_in_front(tensor):
+        if isinstance(layer, TakesOnLine):
+            layer.find_line(passed[::-1])
+        if isinstance(layer, (TakesOnLine, Int8Source)):
+            return
+        passed.append(layer)

@@ -1,0 +1,197 @@
+"""What the project knows of a layer: one `LayerSpec` for each kind of layer, in one registry.
+
+The rewrite, calibration, the summary and the export ask this registry and no other. The entries
+stand in `tf_n2uq/known_layers/`, one file for each family of layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+class Kind(enum.Enum):
+    """How a layer's output relates to its input in an integer network."""
+
+    KERNEL = 'multiplies by a kernel'
+    NORMALIZATION = 'scales and shifts each channel'
+    SUM = 'adds or subtracts tensors'
+    PRODUCT = 'multiplies tensors'
+    ELEMENTWISE = 'maps each number by itself'
+    SOFTMAX = 'makes probabilities'
+    SAME_SCALE = 'moves or selects numbers without changing them'
+    NEW_RANGE = 'computes new numbers'
+    QUANTIZE = 'is a quantizer'
+
+
+# Shape of what a layer reads, with the batch; a list of shapes for a layer that reads several
+# tensors; None where the shape is not known yet.
+InputShape: TypeAlias = Any
+# Attribute of a kernel, and its axes that are output channels.
+KernelAxes: TypeAlias = tuple[str, int | tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSpec:
+    """What quantization has to know of a layer.
+
+    Attributes:
+        kind: how the output relates to the input.
+        kernels: the layer's kernels, in the order of its weights.
+        line: of a NORMALIZATION: returns slope and offset per channel of a built layer at
+            inference, two float64 tensors that broadcast to `[channels]`.
+        fixed_range: the only range that the layer's integer operator writes in, as its lowest and
+            its highest value.
+        fuses_as_relu: whether TFLite runs the layer inside of the operator in front of it.
+        takes_on_relu: whether the layer's operator may do the work of a ReLU behind it.
+        keeps_pixels: whether the layer only pads with zeros, so that a quantizer of what it returns
+            may as well stand in front of it.
+        refusal: tells why a layer of this configuration has no integer form, as the end of the
+            sentence 'layer x …'; returns None for a layer that has one.
+        decomposition: replaces the layer by layers that an integer file has operators for; gets
+            a `schemes.rewrite.decomposition.Parts` and the step, and returns the `Ref` of the
+            result, or None to leave the layer as it is.
+        multiply: of a KERNEL: multiplies by integers with TensorFlow operators; gets the layer, its
+            input `[1, …, channels]` and a `tflite.network.kernels.IntegerKernel`.
+        form: how an integer file computes the layer, a `tflite.network.form.IntegerForm`; None for
+            an element-wise layer that can only be a part of thresholds.
+    """
+
+    kind: Kind
+    kernels: tuple[KernelAxes, ...] = ()
+    line: Callable[[keras.layers.Layer], tuple[tf.Tensor, tf.Tensor]] | None = None
+    fixed_range: tuple[float, float] | None = None
+    fuses_as_relu: bool = False
+    takes_on_relu: bool = False
+    keeps_pixels: bool = False
+    refusal: Callable[[keras.layers.Layer, InputShape], str | None] = lambda layer, shape: None
+    decomposition: Callable[[Any, Any], Any] | None = None
+    multiply: Callable[[keras.layers.Layer, tf.Tensor, Any], tf.Tensor] | None = None
+    form: Any = None
+
+
+_Entry: TypeAlias = LayerSpec | Callable[[keras.layers.Layer], LayerSpec | None]
+_SPECS: dict[type, _Entry] = {}
+
+
+def register_layer(kind_of_layer: type[keras.layers.Layer], entry: _Entry) -> None:
+    """Makes a class of layers known to the schemes and to the export.
+
+    Args:
+        kind_of_layer: the class. A subclass of it is another kind, because it may compute something
+            else.
+        entry: what is known of it, or a function that says so for one layer and returns None for a
+            layer that is not known.
+
+    Raises:
+        ValueError: if the class is registered already.
+    """
+    if kind_of_layer in _SPECS:
+        raise ValueError(
+            f'kind_of_layer: expected a class that is not registered yet, got '
+            f'{kind_of_layer.__name__}. Change its entry, or register a class of your own.'
+        )
+    _SPECS[kind_of_layer] = entry
+
+
+def registered_layers() -> list[type[keras.layers.Layer]]:
+    """Returns all classes of layers that are known, in the order of registration."""
+    return list(_SPECS)
+
+
+def spec_of(layer: keras.layers.Layer) -> LayerSpec | None:
+    """Returns what is known of a layer, or None for a layer of an unknown kind."""
+    entry = _SPECS.get(type(layer))
+    return entry if entry is None or isinstance(entry, LayerSpec) else entry(layer)
+
+
+def refusal_of(layer: keras.layers.Layer, input_shape: InputShape = None) -> str | None:
+    """Tells why a layer has no integer form.
+
+    Args:
+        layer: any layer.
+        input_shape: shape of what the layer reads, as far as it is known.
+
+    Returns:
+        The end of the sentence 'layer x …'; None for a layer that has an integer form.
+    """
+    spec = spec_of(layer)
+    if spec is None:
+        return f'is a {type(layer).__name__}, which this project does not know'
+    if getattr(layer, 'data_format', None) == 'channels_first':
+        return "has data_format='channels_first'; expected 'channels_last', which TFLite runs"
+    return spec.refusal(layer, input_shape)
+
+
+def kind_of(layer: keras.layers.Layer, input_shape: InputShape = None) -> Kind | None:
+    """Returns the kind of a layer, or None for a layer that has no integer form.
+
+    Args:
+        layer: any layer.
+        input_shape: shape of what the layer reads, as far as it is known.
+    """
+    spec = spec_of(layer)
+    return None if spec is None or refusal_of(layer, input_shape) else spec.kind
+
+
+def is_channel_line(layer: keras.layers.Layer, input_shape: InputShape = None) -> bool:
+    """Tells whether a layer multiplies and shifts each channel (of the last axis) by itself.
+
+    Args:
+        layer: any layer.
+        input_shape: shape of what the layer reads, as far as it is known.
+    """
+    return kind_of(layer, input_shape) is Kind.NORMALIZATION
+
+
+def line_of(layer: keras.layers.Layer) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns slope and offset of a built layer for which `is_channel_line` holds, at inference.
+
+    Args:
+        layer: a built layer.
+
+    Returns:
+        Two tensors, float64, `[channels]` or `[1]` each.
+    """
+    spec = spec_of(layer)
+    assert spec is not None
+    assert spec.line is not None
+    slope, offset = (tf.reshape(part, [-1]) for part in spec.line(layer))
+    return slope, offset
+
+
+def activation_name(activation: object) -> str:
+    """Returns the name of a Keras activation function."""
+    return getattr(activation, '__name__', type(activation).__name__)
+
+
+def function_name(layer: keras.layers.Layer) -> str:
+    """Returns the name by which a user knows the function of a layer."""
+    if type(layer) is keras.layers.Activation:
+        return activation_name(layer.activation)
+    return type(layer).__name__
+
+
+def rank_of(input_shape: InputShape) -> int | None:
+    """Returns the number of axes of the only tensor that a layer reads; None if not known."""
+    return None if input_shape is None or isinstance(input_shape, list) else len(input_shape)
+
+
+def is_last_axis(axis: Any, input_shape: InputShape) -> bool:
+    """Tells whether an axis, or a sequence of one axis, is the last one.
+
+    Args:
+        axis: an integer or a sequence of integers, counted from either end.
+        input_shape: of what the layer reads. Where the number of axes is not known, any axis that
+            is counted from the front is taken for the last one of an image, a series or a vector.
+    """
+    axes = [int(each) for each in axis] if hasattr(axis, '__iter__') else [int(axis)]
+    rank = rank_of(input_shape)
+    if len(axes) != 1:
+        return False
+    return axes[0] == -1 or (axes[0] == rank - 1 if rank is not None else axes[0] > 0)

@@ -1,0 +1,53 @@
+"""Averages over windows as integer operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.tflite.network.form import IntegerCall, IntegerForm
+from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.line_form import fitted
+
+
+class AverageForm:
+    """An average as a depthwise convolution where each window is full, else in another form."""
+
+    def __init__(
+        self,
+        average: Callable[[keras.layers.Layer, tf.Tensor, IntegerKernel], tf.Tensor],
+        otherwise: IntegerForm,
+    ) -> None:
+        """Creates the form.
+
+        Args:
+            average: runs a depthwise kernel with the strides of a layer; gets the layer, its input,
+                and the kernel.
+            otherwise: the form of a layer with windows that hang over the border.
+        """
+        self._average, self._otherwise = average, otherwise
+
+    def kernels(self, call: IntegerCall) -> Mapping[str, IntegerKernel]:
+        """Returns the kernel of the average, or the kernels of the other form."""
+        if not _has_full_windows(call):
+            return self._otherwise.kernels(call)
+        return {'': fitted(IntegerKernel.of_average(call.layer.pool_size, call.channels), call)}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the kernel, or the other form."""
+        if not _has_full_windows(call):
+            return self._otherwise.run(call, inputs, kernels)
+        return self._average(call.layer, inputs[0], kernels[''])
+
+
+def _has_full_windows(call: IntegerCall) -> bool:
+    layer, shape = call.layer, call.input_shapes[0]
+    sizes = zip(shape[1:-1], layer.pool_size, layer.strides, strict=True)
+    return layer.padding == 'valid' or all(
+        size is not None and size % stride == 0 and window == stride
+        for size, window, stride in sizes
+    )

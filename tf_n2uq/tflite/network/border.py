@@ -1,0 +1,43 @@
+"""The factors of a `BorderScale` as an integer constant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import tensorflow as tf
+
+from tf_n2uq.layers import BorderScale
+from tf_n2uq.tflite.network.form import IntegerCall
+from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.ranges import Range
+
+_STEPS_OF_INT8 = 255
+
+
+class BorderForm:
+    """A `BorderScale` as a product with a constant."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns no kernels."""
+        del call
+        return {}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Multiplies each pixel by its factor."""
+        del kernels
+        return inputs[0] * border_factors(call.layer)
+
+
+def border_factors(layer: BorderScale) -> tf.Tensor:
+    """Returns the factors of a `BorderScale` as an int8 constant, exact where they are simple."""
+    factors = layer.factors()
+    ratios = np.unique(factors / factors.max())
+    exact = [Fraction(float(ratio)).limit_denominator(_STEPS_OF_INT8) for ratio in ratios]
+    steps = math.lcm(*(ratio.denominator for ratio in exact))
+    steps = steps * (_STEPS_OF_INT8 // steps) if steps <= _STEPS_OF_INT8 else _STEPS_OF_INT8
+    return Range(float(factors.max()) / steps, -128).quantize(tf.constant(factors))

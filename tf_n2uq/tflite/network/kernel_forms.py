@@ -1,0 +1,139 @@
+"""Convolutions, dense layers and what else multiplies by a kernel, as integer operators."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_n2uq.layers import QuantizedKernel
+from tf_n2uq.layers.layer_spec import spec_of
+from tf_n2uq.tflite.network.form import IntegerCall
+from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.line_form import fitted, identity
+from tf_n2uq.tflite.network.operators import convolve, depthwise, run_dense
+from tf_n2uq.tflite.network.transposed import run_transposed
+
+
+class KernelForm:
+    """Multiplies by one kernel that can be made of the layer alone."""
+
+    def __init__(
+        self,
+        kernel: Callable[[IntegerCall], IntegerKernel],
+        multiply: Callable[[keras.layers.Layer, tf.Tensor, IntegerKernel], tf.Tensor],
+    ) -> None:
+        """Creates the form.
+
+        Args:
+            kernel: makes the kernel for a call of a built layer.
+            multiply: runs the kernel; gets the layer, its input, and the kernel.
+        """
+        self._kernel, self._multiply = kernel, multiply
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns the kernel."""
+        return {'': fitted(self._kernel(call), call)}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the kernel."""
+        return self._multiply(call.layer, inputs[0], kernels[''])
+
+
+class QuantizedKernelForm:
+    """A `QuantizedKernel` together with the line behind it, as one operator."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns the integer kernel, with the line's slope and offset in it."""
+        kernel = IntegerKernel.of(call.layer, call.sources[0].factor)
+        if call.line is not None:
+            kernel = kernel.normalized(call.line)
+        return {'': fitted(kernel, call)}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Runs the kernel as the wrapped layer does."""
+        wrapper: QuantizedKernel = call.layer
+        spec = spec_of(wrapper.layer)
+        assert spec is not None
+        assert spec.multiply is not None
+        return spec.multiply(wrapper.layer, inputs[0], kernels[''])
+
+
+class PickedPixelsForm:
+    """A maximum over windows of one pixel, which XNNPACK takes for a mistake."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns a kernel that changes nothing."""
+        scale = call.sources[0].range.scale
+        return {'': identity(call.channels).representable(scale, scale)}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Picks the pixels by the stride of a depthwise convolution."""
+        picked = depthwise(inputs[0], kernels[''], call.layer.strides)
+        return call.sources[0].range.quantize(picked)
+
+
+def multiply_dense(
+    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
+) -> tf.Tensor:
+    """Runs a dense kernel on the last axis."""
+    del layer
+    return run_dense(inputs, kernel)
+
+
+def multiply_image(
+    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
+) -> tf.Tensor:
+    """Runs a two-dimensional convolution with strides, dilation and padding of a layer."""
+    return convolve(
+        inputs, kernel, layer.strides, layer.dilation_rate, layer.padding, is_depthwise(layer)
+    )
+
+
+def multiply_series(
+    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
+) -> tf.Tensor:
+    """Runs a convolution over `[1, length, channels]` as one over images of one row."""
+    image = tf.expand_dims(inputs, 1)
+    # TensorFlow's depthwise convolution strides alike in both directions; there is one row.
+    strides = (layer.strides[0], layer.strides[0])
+    dilations, padding = (1, layer.dilation_rate[0]), layer.padding
+    if padding == 'causal':
+        before = dilations[1] * (layer.kernel_size[0] - 1)
+        image, padding = tf.pad(image, [[0, 0], [0, 0], [before, 0], [0, 0]]), 'valid'
+    row = dataclasses.replace(kernel, integers=kernel.integers[None])
+    return tf.squeeze(convolve(image, row, strides, dilations, padding, is_depthwise(layer)), 1)
+
+
+def multiply_transposed(
+    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
+) -> tf.Tensor:
+    """Runs a transposed convolution."""
+    size = layer.compute_output_shape(inputs.shape)[1:3]
+    return run_transposed(layer, inputs, kernel, tuple(size))
+
+
+def average_image(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
+    """Runs an average over full windows of images."""
+    return depthwise(inputs, kernel, layer.strides)
+
+
+def average_series(
+    layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
+) -> tf.Tensor:
+    """Runs an average over full windows of series."""
+    strides = (layer.strides[0], layer.strides[0])
+    return tf.squeeze(depthwise(tf.expand_dims(inputs, 1), kernel, strides), 1)
+
+
+def is_depthwise(layer: keras.layers.Layer) -> bool:
+    """Tells whether a layer has a kernel for each channel of its input."""
+    return hasattr(layer, 'depthwise_kernel')
