@@ -1,18 +1,19 @@
 # Everything works from a bare clone; an installed .venv is not installed again.
 #   make demo    float network → 2-bit network → integer TFLite file, on real images
 #   make test    lint, types and tests
+#   make docs    the documentation site, in site/
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-SOURCES := $(wildcard tf_n2uq tests examples benchmarks) setup.py
+SOURCES := $(wildcard tf_n2uq tests examples benchmarks tools) setup.py
 
-.PHONY: demo test fuzz lint bench bazel-check clean help
+.PHONY: demo test docs fuzz lint bench bazel-check clean help
 
 help:
-	@sed -n '2,3s/^# *//p' $(MAKEFILE_LIST)
+	@sed -n '2,4s/^# *//p' $(MAKEFILE_LIST)
 	@echo '  make lint | fuzz | bench | bazel-check | clean'
 
 demo: $(VENV)/.installed-examples
@@ -20,6 +21,11 @@ demo: $(VENV)/.installed-examples
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# A warning is an error: a link or an anchor that leads nowhere, a page that no menu leads to.
+# The variable stops a notice of mkdocs-material about its successor; see CONTRIBUTING.md.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Random networks from Keras to the file; `make test` takes 12 of them.
 fuzz: $(VENV)/.installed-dev
@@ -45,8 +51,8 @@ bazel-check:
 	bazel query //...
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find tf_n2uq tests examples benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf $(VENV) build dist site *.egg-info runs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find tf_n2uq tests examples benchmarks tools -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # A stamp is written last, so an interrupted or failed installation is tried again.
 $(VENV)/.created:
@@ -58,8 +64,13 @@ $(VENV)/.installed-examples: $(VENV)/.created setup.py pyproject.toml
 	$(PIP) -e '.[examples]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.created setup.py pyproject.toml
+	@echo 'Installing tf_n2uq and the documentation tools into $(VENV) (about two minutes) …'
+	$(PIP) -e '.[docs]'
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.created setup.py pyproject.toml
 	@echo 'Installing tf_n2uq and the development tools into $(VENV) (about two minutes) …'
 	$(PIP) -e '.[examples,dev]'
 	$(BIN)/python -m pip --disable-pip-version-check check
-	@touch $@ $(VENV)/.installed-examples
+	@touch $@ $(VENV)/.installed-examples $(VENV)/.installed-docs

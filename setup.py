@@ -25,7 +25,17 @@ EXAMPLES = [
     'pyyaml>=6,<7',
     'tensorboard>=2.20,<2.22',
 ]
+RUFF = 'ruff>=0.17,<0.18'
+DOCS = [
+    RUFF,  # It formats the signatures on the reference pages.
+    'griffelib>=2.4.1,<2.5',
+    'mkdocs>=1.6.1,<1.7',
+    'mkdocs-material>=9.8.2,<9.9',
+    'mkdocstrings>=1.0.8,<1.1',
+    'mkdocstrings-python>=2.0.11,<2.1',
+]
 DEV = [
+    *DOCS,
     *MICRO,
     'build>=1.2',
     'hypothesis>=6.100',
@@ -34,7 +44,7 @@ DEV = [
     'pytest>=8.3',
     'pytest-timeout>=2.3',
     'pytest-xdist>=3.6',
-    'ruff>=0.17,<0.18',
+    RUFF,
     'torch==2.13.0',
     'types-PyYAML>=6',
     'types-tqdm>=4.66',
@@ -77,6 +87,7 @@ setup(
         'micro': MICRO,
         'pytorch': PYTORCH,
         'examples': EXAMPLES,
+        'docs': DOCS,
         'dev': DEV,
     },
     classifiers=[

@@ -34,17 +34,6 @@ def test_the_python_that_loads_a_published_network_runs_as_written(tmp_path):
     run(A_CHECKPOINT + PUBLISHED_MODEL, tmp_path)
 
 
-def test_every_make_target_and_file_of_the_readme_exists():
-    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
-    targets = set(re.findall(r'^(?:`)?make ([a-z-]+)', README, re.MULTILINE))
-    targets |= set(re.findall(r'`make ([a-z-]+)`', README))
-    assert {'demo', 'test'} <= targets
-    for target in targets:
-        assert re.search(rf'^{target}:', makefile, re.MULTILINE), target
-    for link in re.findall(r'\]\(((?!http)[^)]+)\)', README):
-        assert (ROOT / link).exists(), link
-
-
 def test_the_extras_of_the_readme_exist():
     setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
     (install,) = re.findall(r"pip install '\.\[([a-z,]+)\]'", README)
