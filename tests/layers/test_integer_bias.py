@@ -6,8 +6,6 @@ import tf_keras as keras
 
 import tf_n2uq
 from tf_n2uq.layers import QuantizedKernel, RPReLU
-from tf_n2uq.layers.integer_bias import bias_rounding, line_rounding
-from tf_n2uq.quantizers.stretch import level_stretch
 
 layers = keras.layers
 SHAPE = (8, 8, 3)
@@ -37,7 +35,7 @@ def images():
 
 
 def rounding_of(wrapper):
-    rounding = bias_rounding(wrapper)
+    rounding = wrapper.bias_rounding()
     assert rounding is not None
     return rounding.numpy()
 
@@ -47,11 +45,10 @@ def in_units(model, name, normalization=None):
     wrapper = model.get_layer(f'quant_{name}')
     rounding = rounding_of(wrapper)
     thresholds = model.get_layer(f'{name}_thresholds')
-    step = thresholds.quantizer.step(thresholds.quantizer_weights)
+    scale = float(thresholds.int8_scale())
     ((attribute, quantizer, _),) = wrapper.kernel_quantizers
     unit = np.reshape(quantizer.integers(getattr(wrapper.layer, attribute))[1], [-1])
-    stretch = level_stretch(thresholds.quantizer.steps)
-    grid = unit.astype(np.float64) * quantizer.bias_units * step / stretch
+    grid = unit.astype(np.float64) * wrapper.bias_units() * scale
     bias = np.zeros(len(grid)) if wrapper.layer.bias is None else wrapper.layer.bias.numpy()
     if normalization is not None:
         behind = model.get_layer(normalization)
@@ -134,7 +131,7 @@ def test_a_loaded_model_rounds_as_before(suffix, tmp_path):
     loaded = keras.models.load_model(tmp_path / f'model{suffix}')
     np.testing.assert_array_equal(loaded.predict(images()), model.predict(images()))
     wrappers = [layer for layer in loaded.layers if isinstance(layer, QuantizedKernel)]
-    assert all(bias_rounding(wrapper) is not None for wrapper in wrappers)
+    assert all(wrapper.bias_rounding() is not None for wrapper in wrappers)
     assert all(wrapper.integer_bias for wrapper in wrappers)
 
 
@@ -158,7 +155,7 @@ def rectified(tensor_bits=8):
 
 
 def lines_of(layer):
-    lines = line_rounding(layer)
+    lines = layer.line_rounding()
     assert lines is not None
     return lines
 
@@ -166,8 +163,7 @@ def lines_of(layer):
 def test_both_lines_of_an_rprelu_start_at_whole_numbers_of_their_units():
     model = rectified()
     layer = model.get_layer('computed')
-    source = layer.inbound_nodes[0].parent_nodes[0].layer
-    unit = source.quantizer.int8_scale(source.quantizer_weights).numpy() / 127
+    unit = float(model.get_layer(layer.input_quantizer).int8_scale()) / 127
     slope, knee, offset = (
         v.numpy().astype(np.float64) for v in (layer.slope, layer.bias_in, layer.bias_out)
     )

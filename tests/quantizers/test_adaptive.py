@@ -71,7 +71,7 @@ def test_kernels_give_the_integers_of_the_active_bit_width():
         for got, expected in zip(quantizer.integers(kernel), alone.integers(kernel), strict=True):
             np.testing.assert_array_equal(got, expected)
         assert quantizer.keeps_scale == alone.keeps_scale
-        assert quantizer.bias_units == alone.bias_units
+        assert quantizer.has_odd_integers == alone.has_odd_integers
 
 
 def test_what_is_in_use_is_found_with_its_variables():

@@ -12,7 +12,6 @@ import tf_keras as keras
 
 from tests.quantizers.layers import Owner
 from tf_n2uq import quantizers
-from tf_n2uq.quantizers.stretch import level_stretch
 
 QUANTIZERS = [
     quantizers.LearnableThresholdQuantizer(3),
@@ -133,11 +132,19 @@ def test_wrong_channel_axis_is_named(kind, axis):
 
 
 @each_of_tensors
-def test_int8_scale_times_the_stretched_levels_is_the_output(quantizer):
+def test_the_output_is_whole_steps(quantizer):
     owner = Owner(quantizer)
-    x = tf.random.uniform([500], -1.0, 3.0)
-    units = owner(x, training=True).numpy() / float(quantizer.int8_scale(owner.quantizer_weights))
-    np.testing.assert_allclose(units, np.rint(units), atol=2e-3)
-    levels = 2**quantizer.bits
-    stretch = 1 if isinstance(quantizer, quantizers.RangeQuantizer) else level_stretch(levels - 1)
-    np.testing.assert_array_equal(np.rint(units) % stretch, 0)
+    outputs = owner(tf.random.uniform([500], -1.0, 3.0), training=True).numpy()
+    step = quantizer.step(owner.quantizer_weights)
+    assert step.dtype == tf.float64
+    levels = outputs / float(step)
+    np.testing.assert_allclose(levels, np.rint(levels), atol=2e-3)
+    assert np.ptp(levels) <= 2**quantizer.bits - 1 + 1e-3
+
+
+@each_of_tensors
+def test_the_step_can_be_read_inside_of_a_function(quantizer):
+    owner = Owner(quantizer)
+    owner(tf.ones([2]))
+    traced = tf.function(lambda: quantizer.step(owner.quantizer_weights))
+    assert float(traced()) == float(quantizer.step(owner.quantizer_weights))

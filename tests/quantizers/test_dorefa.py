@@ -52,17 +52,13 @@ def test_the_scale_of_the_kernel_is_kept_where_its_deviation_is(rescale, kept):
 
 
 @pytest.mark.parametrize(
-    ('bits', 'levels', 'axis', 'units'),
-    [
-        (3, 'original', -1, 1),
-        (4, 'original', -1, 2),
-        (4, 'centered_symmetric', -1, 2),
-        (4, 'original', (-2, -1), 1),
-        (4, 'modified', -1, 1),
-    ],
+    ('levels', 'odd'), [('original', True), ('centered_symmetric', True), ('modified', False)]
 )
-def test_a_bias_is_even_where_a_file_halves_the_kernel(bits, levels, axis, units):
-    assert DoReFaQuantizer(bits, levels, channel_axis=axis).bias_units == units
+def test_all_integers_are_odd_except_of_modified_levels(levels, odd):
+    quantizer = DoReFaQuantizer(4, levels)
+    kernel = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 4, 5)), tf.float32)
+    assert quantizer.has_odd_integers == odd
+    assert bool(np.all(quantizer.integers(kernel)[0] % 2 == 1)) == odd
 
 
 def test_unknown_names_are_errors_that_name_the_known_ones():
@@ -83,6 +79,6 @@ def test_an_integer_file_cannot_have_it_for_an_activation():
     with pytest.raises(ValueError, match='with zero, which is what is padded.*DoReFaInputQuant'):
         quantizer.levels(tf.ones([2]), {})
     with pytest.raises(ValueError, match='with zero'):
-        quantizer.int8_scale({})
+        quantizer.step({})
     with pytest.raises(ValueError, match='for kernels'):
         quantizer.integers(KERNEL)

@@ -29,7 +29,7 @@ def test_it_has_no_variables_and_counts_as_trained():
     assert not layer.weights
     assert is_trained(layer.quantizer_weights)
     assert SIGMOID.bounds({}) == (0.0, 255 / 256)
-    assert float(SIGMOID.int8_scale({})) == 1 / 256
+    assert float(SIGMOID.step({})) == 1 / 256
 
 
 def test_it_is_what_its_config_says():

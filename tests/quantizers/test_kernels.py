@@ -26,9 +26,10 @@ def test_computes_its_function_with_its_axis(kind, function, axis):
     np.testing.assert_array_equal(tf.cast(integers, tf.float32) * unit, quantized)
 
 
-@pytest.mark.parametrize(
-    ('bits', 'channel_axis', 'units'), [(3, -1, 1), (4, -1, 2), (4, (-2, -1), 1), (5, -1, 1)]
-)
-def test_a_bias_is_even_where_a_file_halves_the_kernel(bits, channel_axis, units):
-    assert EntropyPreservingQuantizer(bits, channel_axis).bias_units == units
-    assert SymmetricQuantizer(bits, channel_axis).bias_units == 1
+@pytest.mark.parametrize('bits', [2, 3, 4, 7])
+def test_only_entropy_preserving_kernels_have_odd_integers(bits):
+    odd, any_integer = EntropyPreservingQuantizer(bits), SymmetricQuantizer(bits)
+    assert np.all(odd.integers(KERNEL)[0] % 2 == 1)
+    assert odd.has_odd_integers
+    assert not np.all(any_integer.integers(KERNEL)[0] % 2 == 1)
+    assert not any_integer.has_odd_integers

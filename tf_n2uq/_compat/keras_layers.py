@@ -74,6 +74,8 @@ def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras
     twin = object.__new__(type(layer))
     # Past Keras' own `__setattr__`, which would make a change of owners of this.
     twin.__dict__.update(vars(layer))
+    # Saving as SavedModel leaves a `call` on the layer that computes with the layer's variables.
+    twin.__dict__.pop('call', None)
     compiled = getattr(layer, '_jit_compiled_convolution_op', None)
     if compiled is not None:
         # A compiled method is compiled anew for each object. This one gets the kernel as argument.

@@ -7,4 +7,13 @@ from tensorflow_model_optimization.python.core.quantization.keras.quantize_annot
     QuantizeAnnotate,
 )
 
-__all__ = ['QuantizeAnnotate']
+# What TFMOT's own schemes put around and between layers. A message to a user who has mixed up two
+# schemes has to recognize them. Nothing public replaces them in TFMOT 0.8.1.
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import (
+    QuantizeLayer,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import (
+    QuantizeWrapperV2,
+)
+
+__all__ = ['QuantizeAnnotate', 'QuantizeLayer', 'QuantizeWrapperV2']

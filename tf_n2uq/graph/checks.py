@@ -7,6 +7,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_models import is_functional
+from tf_n2uq._compat.tfmot import QuantizeLayer, QuantizeWrapperV2
 from tf_n2uq.layers import Quantize, QuantizedKernel
 
 
@@ -52,6 +53,14 @@ def check_quantized_model(model: Any) -> None:
         ValueError: if it is subclassed, not built, or holds no quantizer of this project.
     """
     check_model(model)
+    if any(isinstance(layer, (QuantizeLayer, QuantizeWrapperV2)) for layer in model.layers):
+        if not any(isinstance(layer, Quantize) for layer in model.layers):
+            raise ValueError(
+                f'model: expected a model that a scheme of this project quantized, got '
+                f"{model.name!r}, which TFMOT's own scheme quantized. Give quantize_apply a scheme, "
+                'as in quantize_apply(annotated, scheme=tf_n2uq.N2UQScheme(bits=2)): without one, '
+                'a QuantizeConfig of this project quantizes kernels and activations only.'
+            )
     if not any(isinstance(layer, (Quantize, QuantizedKernel)) for layer in model.layers):
         raise ValueError(
             f'model: expected a quantized model, got the float model {model.name!r}. Quantize it '

@@ -54,9 +54,12 @@ class InverseDeviation(ReadsInt8, keras.layers.Layer):
         self.input_quantizer = input_quantizer
         self.supports_masking = True
 
-    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self.inverse(inputs, self.input_scale())
+        return self._at_own_scale(inputs)
+
+    @tf.autograph.experimental.do_not_convert
+    def _at_own_scale(self, variance: tf.Tensor) -> tf.Tensor:
+        return self.inverse(variance, self.input_scale())
 
     def inverse(self, variance: tf.Tensor, scale: tf.Tensor | float | None) -> tf.Tensor:
         """Returns the inverse deviation of variances of a known scale.
