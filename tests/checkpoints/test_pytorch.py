@@ -101,6 +101,23 @@ def test_an_existing_file_is_not_overwritten(tmp_path):
     assert path.read_bytes() == b'mine'
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='path: expected a file in a folder that exists'):
+        checkpoints.save_pytorch(models.build('resnet18', **SMALL), tmp_path / 'none' / 'out.pth')
+
+
+def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(tensors, path):
+        with open(path, 'wb') as file:
+            file.write(b'half')
+        raise OSError('disk full')
+
+    monkeypatch.setattr(torch, 'save', fail)
+    with pytest.raises(OSError, match='disk full'):
+        checkpoints.save_pytorch(models.build('resnet18', **SMALL), tmp_path / 'out.pth')
+    assert os.listdir(tmp_path) == []
+
+
 class Runs:
     """A pickle of this would make the folder."""
 

@@ -59,6 +59,14 @@ def test_the_prefix_of_parallel_training_is_passed_over(quantized):
     np.testing.assert_array_equal(quantized.get_layer('bn1').gamma, saved['bn1.weight'] + 1)
 
 
+def test_a_name_with_and_without_the_prefix_is_refused():
+    model = small('resnet18')
+    mapping = checkpoints.save_state_dict(model)
+    mapping['module.fc.bias'] = mapping['fc.bias']
+    with pytest.raises(ValueError, match=r"mapping: expected each name once, got \['fc.bias'\]"):
+        checkpoints.load_state_dict(model, mapping)
+
+
 def without_rprelus(mapping):
     return {
         name: value

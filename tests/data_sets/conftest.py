@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 IDX_NAMES = (
     'train-images-idx3-ubyte',
@@ -46,4 +47,15 @@ def idx_folder(tmp_path: Path, idx_arrays: dict[str, np.ndarray]) -> Path:
             (tmp_path / f'{name}.gz').write_bytes(gzip.compress(idx_bytes(array)))
         else:
             (tmp_path / name).write_bytes(idx_bytes(array))
+    return tmp_path
+
+
+@pytest.fixture
+def image_dir(tmp_path: Path) -> Path:
+    """One class of six grey images for each split, of brightness 0, 30, 60 and so on."""
+    for split in ('train', 'val'):
+        (tmp_path / split / 'n01').mkdir(parents=True)
+        for i in range(6):
+            image = Image.new('RGB', (20, 20), (30 * i,) * 3)
+            image.save(tmp_path / split / 'n01' / f'{i}.JPEG')
     return tmp_path

@@ -109,11 +109,22 @@ def test_too_few_training_images_are_refused(idx_folder: Path, to_idx):
         ('digits', {'image_size': (4, 4)}, r'image_size: expected None.*\(4, 4\)'),
         ('digits', {'seed': -1}, 'seed: expected an integer in 0.*got -1'),
         ('digits', {'seed': 0.5}, 'seed: .*got 0.5'),
+        ('digits', {'seed': True}, 'seed: .*got True'),
     ],
 )
 def test_a_wrong_argument_is_named(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         data.load(name, **arguments)
+
+
+def test_a_name_of_another_kind_is_refused():
+    with pytest.raises(TypeError, match='name: expected a string .* got 3'):
+        data.load(3)
+
+
+def test_a_seed_of_numpy_is_a_seed():
+    first, again = (data.load('digits', seed=seed).test.arrays()[1] for seed in (np.int64(1), 1))
+    np.testing.assert_array_equal(first, again)
 
 
 @pytest.mark.parametrize(

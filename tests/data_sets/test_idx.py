@@ -118,7 +118,9 @@ def test_a_folder_gives_its_four_arrays(idx_folder: Path, idx_arrays):
 
 def test_a_missing_file_is_named_among_the_four(idx_folder: Path):
     (idx_folder / 't10k-labels-idx1-ubyte').unlink()
-    with pytest.raises(FileNotFoundError, match='t10k-labels-idx1-ubyte is missing') as error:
+    with pytest.raises(
+        FileNotFoundError, match='got none with the name t10k-labels-idx1-ubyte'
+    ) as error:
         read_idx_folder(idx_folder)
     for name in ('train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', str(idx_folder)):
         assert name in str(error.value)

@@ -145,6 +145,8 @@ def test_replicas_share_a_batch_between_them(split):
     [
         ({'batch_size': 0}, ValueError, 'batch_size: expected at least 1, got 0'),
         ({'batch_size': 2.0}, TypeError, 'batch_size: expected an integer, got 2.0'),
+        ({'batch_size': True}, TypeError, 'batch_size: expected an integer, got True'),
+        ({'batch_size': 8, 'seed': None}, TypeError, 'seed: expected an integer, got None'),
         ({'batch_size': 51, 'drop_remainder': True}, ValueError, 'at most 50.*got 51'),
         ({'batch_size': 8, 'augment': 'rotate'}, ValueError, "augment: .*shift_flip.* 'rotate'"),
         ({'batch_size': 8, 'max_shift': 1}, ValueError, 'max_shift: expected None'),

@@ -131,7 +131,7 @@ def test_images_of_several_sizes_need_one_size(tfds_dir: Path):
     assert loaded.test.examples == 6  # its validation split: there is no test split
 
 
-@pytest.mark.parametrize('size', [(4,), (4, 0), (4.0, 4)])
+@pytest.mark.parametrize('size', [8, (4,), (4, 0), (4.0, 4)])
 def test_a_wrong_image_size_is_named(tfds_dir: Path, size):
     with pytest.raises(ValueError, match='image_size: expected two positive integers'):
         data.load('tfds:tiny_images/varied', data_dir=tfds_dir, image_size=size)

@@ -186,7 +186,7 @@ def test_missing_files_are_named(records_dir: Path, split: str):
 
 
 def test_numbers_of_another_kind_are_refused(records_dir: Path):
-    with pytest.raises(TypeError, match=r"label_offset, classes: expected integers, got '1'"):
+    with pytest.raises(TypeError, match="label_offset: expected an integer, got '1'"):
         load(records_dir, label_offset='1')
     with pytest.raises(ValueError, match=r'classes: expected at least 1, got 0'):
         load(records_dir, classes=0)

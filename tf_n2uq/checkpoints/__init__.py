@@ -1,4 +1,4 @@
-"""Published PyTorch state dicts for the networks of `tf_n2uq.models`, and back."""
+"""Reads published PyTorch state dicts into the networks of `tf_n2uq.models`, and writes them."""
 
 from tf_n2uq.checkpoints.pytorch import load_pytorch, read_pytorch, save_pytorch
 from tf_n2uq.checkpoints.state_dict import LoadReport, load_state_dict, save_state_dict

@@ -1,4 +1,4 @@
-"""What N2UQ's published code calls each variable of a network, and how it lays it out."""
+"""The name and the layout of each variable of a network in N2UQ's published code."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _BLOCK = re.compile(r'(layer\d+|feature)_(\d+)_(.+)')
 _RPRELU = re.compile(r'(.*\.)?rprelu(\d+)')
 _THRESHOLDS = re.compile(r'(.*\.)?conv(\d+)_thresholds')
 _TRANSPOSED: dict[type, tuple[int, ...]] = {
-    # Ours from PyTorch's: [out, in, h, w]; [channels, 1, h, w]; [out, in].
+    # The axes of PyTorch's kernels in the order of Keras' kernels. PyTorch's are [out, in, h, w],
+    # [channels, 1, h, w] and [out, in].
     keras.layers.Conv2D: (2, 3, 1, 0),
     keras.layers.DepthwiseConv2D: (2, 3, 0, 1),
     keras.layers.Dense: (1, 0),
 }
-# Constants that the published modules hold as parameters; nothing is computed from other values.
+# The published modules hold these constants as parameters. Only these values have a meaning.
 _QUANTIZER_CONSTANTS = {'two': 2.0, 'one': 1.0, 'zero': 0.0, 'minusone': -1.0, 'eps': 1e-3}
 _KERNEL_CONSTANTS = {'clip_val': 2.0, 'zero': 0.0}
 
 
 class Part(enum.Enum):
-    """What a checkpoint may lack as a whole."""
+    """A part of a network that a checkpoint may lack as a whole."""
 
     NETWORK = 'network'
     RPRELU = 'rprelu'
@@ -45,12 +46,12 @@ class Entry:
     """One variable under its published name.
 
     Attributes:
-        name: In the state dict.
-        variable: Of the network.
-        shape: In the state dict.
-        part: Of the network.
-        to_keras: From the published array, of `shape`, to the variable's value.
-        to_published: The opposite.
+        name: The name in the state dict.
+        variable: The variable of the network.
+        shape: The shape in the state dict.
+        part: The part of the network that the variable belongs to.
+        to_keras: A function from the published array, of `shape`, to the variable's value.
+        to_published: The function from the variable's value to the published array.
     """
 
     name: str
@@ -67,10 +68,11 @@ def entries_of(model: keras.Model, quantized_downsample: bool) -> Iterator[Entry
     Args:
         model: A network of `tf_n2uq.models.build`, float or quantized.
         quantized_downsample: Whether names count a quantizer in front of the downsampling
-            convolutions, which moves the numbers of what follows it up by one.
+            convolutions, which adds one to the numbers of the modules behind it.
 
     Yields:
-        The entries, in the order of the layers. 8-bit ranges are none: they are ours alone.
+        The entries, in the order of the layers. 8-bit ranges have no entry, because the published
+        networks have none.
 
     Raises:
         ValueError: A layer has variables and no published name.
@@ -102,7 +104,7 @@ def constants_of(model: keras.Model, quantized_downsample: bool) -> dict[str, np
         quantized_downsample: As for `entries_of`.
 
     Returns:
-        `{name: array}`; `num_batches_tracked`, which counts steps, is among them as 0.
+        `{name: array}`: float32 `[1]`, and `num_batches_tracked`, which counts steps, as int64 0.
     """
     constants: dict[str, np.ndarray] = {}
     for layer in model.layers:
@@ -117,14 +119,15 @@ def constants_of(model: keras.Model, quantized_downsample: bool) -> dict[str, np
 
 
 def published_name(layer_name: str, quantized_downsample: bool) -> str:
-    """Returns the published code's name of a layer, without that of a variable.
+    """Returns the published code's name of a layer, without the name of a variable.
 
     Args:
-        layer_name: Such as `quant_layer2_0_downsample`, `layer1_0_conv1_thresholds`.
+        layer_name: The name of our layer, such as `quant_layer2_0_downsample` or
+            `layer1_0_conv1_thresholds`.
         quantized_downsample: As for `entries_of`.
 
     Returns:
-        Such as `layer2.0.downsample.1`, `layer1.0.quan1`.
+        The published name, such as `layer2.0.downsample.1` or `layer1.0.quan1`.
     """
     name = layer_name.removeprefix('quant_')
     if match := _BLOCK.fullmatch(name):
@@ -203,6 +206,7 @@ def _rprelu(name: str, layer: RPReLU) -> Iterator[Entry]:
     if match is None:
         raise ValueError(
             f'model: expected an RPReLU named as tf_n2uq.models.build names it, got {layer.name!r}.'
+            ' Build the network with tf_n2uq.models.build.'
         )
     block, number = match[1] or '', match[2]
     row = (1, layer.slope.shape[0], 1, 1)

@@ -1,4 +1,4 @@
-"""Reads and writes PyTorch's checkpoint files without executing what stands in them."""
+"""Reads and writes PyTorch's checkpoint files without executing code from them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def load_pytorch(model: keras.Model, path: _Path, strict: bool = True) -> LoadRe
 
     Args:
         model: As for `load_state_dict`.
-        path: File that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
+        path: A file that PyTorch saved: a state dict, or a dictionary with one under 'state_dict'.
         strict: As for `load_state_dict`.
 
     Returns:
-        What was loaded and what was not.
+        A report of the entries that were loaded and those that were not.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: PyTorch is not installed.
-        ValueError: The file holds anything but tensors and plain values, is damaged, or its
+        ValueError: The file holds objects other than tensors and plain values, is damaged, or its
             entries do not fit (see `load_state_dict`).
     """
     return load_state_dict(model, read_pytorch(path), strict)
@@ -37,23 +37,24 @@ def load_pytorch(model: keras.Model, path: _Path, strict: bool = True) -> LoadRe
 def read_pytorch(path: _Path) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch file.
 
-    The file is a pickle, which in general may run any code; PyTorch's `weights_only` reader builds
+    The file is a pickle, which in general may run any code. PyTorch's `weights_only` reader builds
     tensors and plain values and refuses everything else.
 
     Args:
-        path: File that PyTorch saved: a state dict, or a dict with one under 'state_dict'.
+        path: A file that PyTorch saved: a state dict, or a dictionary with one under 'state_dict'.
 
     Returns:
-        `{name: array}`; floating point tensors as float32.
+        `{name: array}`. Tensors of any floating dtype are float32 arrays.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: PyTorch is not installed.
-        ValueError: The file is damaged or holds something else, or a tensor is no plain array.
+        ValueError: The file is damaged or holds other objects, or a tensor is no plain array.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f'path: expected a PyTorch checkpoint file, got {os.fspath(path)!r}.'
+            f'path: expected a PyTorch checkpoint file, got {os.fspath(path)!r}, which is no file. '
+            'Give the path of one.'
         )
     content = _content(path)
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
@@ -72,10 +73,11 @@ def save_pytorch(model: keras.Model, path: _Path) -> None:
 
     Args:
         model: As for `save_state_dict`.
-        path: File to write, usually `*.pth`; it must not exist yet.
+        path: The file to write, usually `*.pth`. It must not exist yet, and its folder must.
 
     Raises:
         FileExistsError: The file exists.
+        FileNotFoundError: The folder does not exist.
         ImportError: PyTorch is not installed.
         ValueError: As for `save_state_dict`.
     """
@@ -83,13 +85,23 @@ def save_pytorch(model: keras.Model, path: _Path) -> None:
         raise FileExistsError(
             f'path: expected a new file, got {os.fspath(path)!r}, which exists. Remove it first.'
         )
+    folder = os.path.dirname(os.fspath(path)) or '.'
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f'path: expected a file in a folder that exists, got {os.fspath(path)!r}. Create the '
+            f'folder {folder!r}.'
+        )
     torch = _torch()
     tensors = {
         name: torch.from_numpy(value.copy()) for name, value in save_state_dict(model).items()
     }
     temporary = f'{os.fspath(path)}.tmp'
-    torch.save(tensors, temporary)
-    os.replace(temporary, path)
+    try:
+        torch.save(tensors, temporary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
 
 
 def _torch() -> Any:
@@ -97,7 +109,8 @@ def _torch() -> Any:
         import torch
     except ImportError as error:
         raise ImportError(
-            'path: PyTorch files are read and written with PyTorch, which is not installed. '
+            'path: expected the package torch to read and write PyTorch files, which is not '
+            'installed. '
             "Install it with: pip install 'tf_n2uq[pytorch]'"
         ) from error
     return torch
@@ -110,7 +123,7 @@ def _content(path: _Path) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged file can fail anywhere in PyTorch's reader
-        # PyTorch hides what went wrong behind the advice to turn the protection off.
+        # PyTorch hides the cause behind the advice to turn the protection off.
         reason = error.__context__ if error.__suppress_context__ else error
         raise ValueError(
             f'path: expected a PyTorch file of tensors and plain values, got {os.fspath(path)!r}, '

@@ -1,4 +1,4 @@
-"""State dicts of N2UQ's published code, and torchvision's, into our networks and back."""
+"""Loads state dicts of N2UQ's published code and of torchvision, and saves the former."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PARALLEL_PREFIX = 'module.'
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What `load_state_dict` did.
+    """A report of the entries that `load_state_dict` loaded and those that it did not.
 
     Attributes:
-        loaded: Names of the entries that went into the network.
-        missing: Names that the network has and the state dict has not.
-        unknown: Names that the state dict has and the network has not.
-        misshapen: Names whose values do not fit, with both shapes or the reason.
-        relu: Whether the state dict has no RPReLUs, so that they became ReLUs.
-        uncalibrated: Whether the network has quantizers and the state dict has none, so that
-            they kept their start values: call `tf_n2uq.calibrate`.
+        loaded: The names of the entries that went into the network.
+        missing: The names that the network has and the state dict has not.
+        unknown: The names that the state dict has and the network has not.
+        misshapen: The names of entries that do not fit, each with both shapes or the reason.
+        relu: Whether the state dict has no RPReLUs, so that the network's became ReLUs.
+        uncalibrated: Whether the network has quantizers and the state dict has none, so that the
+            quantizers kept their start values. `tf_n2uq.calibrate` sets them.
     """
 
     loaded: tuple[str, ...]
@@ -40,13 +40,13 @@ class LoadReport:
     def __str__(self) -> str:
         lines = [f'{len(self.loaded)} entries loaded', *self.problems()]
         if self.relu:
-            lines.append('no RPReLU in the state dict: they are ReLUs now')
+            lines.append('no RPReLU in the state dict: the RPReLUs of the network are ReLUs now')
         if self.uncalibrated:
-            lines.append('no quantizer in the state dict: they have their start values')
+            lines.append('no quantizer in the state dict: the quantizers have their start values')
         return '\n'.join(lines)
 
     def problems(self) -> list[str]:
-        """Returns a heading and the names, line by line, for each kind of entry that is there."""
+        """Returns the lines about entries that were not loaded, under a heading for each kind."""
         lines = []
         for title in ('missing', 'unknown', 'misshapen'):
             names = getattr(self, title)
@@ -60,26 +60,30 @@ def load_state_dict(
 ) -> LoadReport:
     """Sets a network's variables from a published state dict.
 
-    Takes the state dict of N2UQ's published networks, quantized or float, and torchvision's of the
-    same ResNet or MobileNetV2. Names may carry the prefix `module.`. What a float state dict cannot
-    have stays out of the way: without RPReLUs in it, the network's become ReLUs (a float ResNet
-    then computes what torchvision's does); without quantizers in it, the network's keep their start
-    values. Constants of the published modules, and `num_batches_tracked`, are passed over.
+    The function takes the state dict of N2UQ's published networks, quantized or float, and that of
+    torchvision for the same ResNet or MobileNetV2. Names may carry the prefix `module.`. Parts that
+    a float state dict cannot have may be missing as a whole. Without RPReLUs in the state dict the
+    network's RPReLUs become ReLUs, so that a float ResNet computes what torchvision's computes.
+    Without quantizers in the state dict the network's quantizers keep their start values. Constants
+    of the published modules, and `num_batches_tracked`, are passed over.
 
     Nothing is changed if an error is raised.
 
     Args:
-        model: A network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
-            quantized.
-        mapping: `{name: array}`: NumPy arrays in PyTorch's layout, kernels OIHW.
-        strict: Whether every entry has to find its place. If False, what does not is skipped.
+        model: A network that N2UQ publishes, from `tf_n2uq.models.build`: a ResNet for ImageNet or
+            `mobilenet_v2`, float or quantized.
+        mapping: `{name: array}` with NumPy arrays in PyTorch's layout, kernels OIHW.
+        strict: Whether every entry has to find its place. If False, entries without one are
+            skipped.
 
     Returns:
-        What was loaded and what was not.
+        A report of the entries that were loaded and those that were not.
 
     Raises:
-        ValueError: The network has layers without a published name; or, `strict`, listing
-            all entries that are missing, unknown, misshapen or not finite.
+        TypeError: `mapping` is not a dictionary with names as keys.
+        ValueError: The network has layers without a published name; a name is there both with and
+            without the prefix; or `strict` is given and entries are missing, unknown, misshapen or
+            not finite, all of which are listed.
     """
     arrays = from_torchvision(_without_prefix(mapping))
     quantized_downsample = any('.downsample.2.' in name for name in arrays)
@@ -111,15 +115,14 @@ def load_state_dict(
 
 
 def save_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns a network's variables under the names, and in the layout, of the published code.
+    """Returns a network's variables under the names and in the layout of the published code.
 
     Args:
-        model: A network of `tf_n2uq.models.build` (but `resnet20` and `resnet8`), float or
-            quantized.
+        model: As for `load_state_dict`.
 
     Returns:
-        `{name: array}`, float32, the constants of the published modules included. 8-bit ranges
-        have no place in it.
+        `{name: array}`, float32, with the constants of the published modules. 8-bit ranges are
+        left out, because the published code has none.
 
     Raises:
         ValueError: The network has layers without a published name.
@@ -137,16 +140,23 @@ def save_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
 def _without_prefix(mapping: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
         raise TypeError(
-            f'mapping: expected a dict {{name: array}}, got {type(mapping).__name__}. The state '
-            "dict of a training checkpoint stands under its key 'state_dict'."
+            f'mapping: expected a dictionary {{name: array}}, got {type(mapping).__name__}. Give '
+            "the state dict, which a training checkpoint has under its key 'state_dict'."
         )
-    return {name.removeprefix(_PARALLEL_PREFIX): value for name, value in mapping.items()}
+    stripped = {name.removeprefix(_PARALLEL_PREFIX): value for name, value in mapping.items()}
+    if len(stripped) < len(mapping):
+        twice = [name for name in mapping if f'{_PARALLEL_PREFIX}{name}' in mapping]
+        raise ValueError(
+            f'mapping: expected each name once, got {twice} both with and without the prefix '
+            f'{_PARALLEL_PREFIX!r}. Remove one of the two.'
+        )
+    return stripped
 
 
 def _converted(
     entries: Mapping[str, Entry], arrays: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Returns the new values of variables, and a line for each array that cannot be one."""
+    """Returns the new values of variables, and a line for each array that does not fit."""
     values, misshapen = {}, []
     for name, entry in entries.items():
         if name not in arrays:

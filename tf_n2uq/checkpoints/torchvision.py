@@ -1,4 +1,7 @@
-"""torchvision's names for MobileNetV2; its ResNets have those of N2UQ's published code."""
+"""Renames torchvision's entries of MobileNetV2 to those of N2UQ's published code.
+
+torchvision's ResNets have the names of N2UQ's published code already.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,29 @@ _EXPANDING = {
     '2': 'conv3',
     '3': 'bn3',
 }
-# The first block of torchvision's network does not expand, and has no convolution for it.
+# The first block of torchvision's network does not expand, so that it has one convolution less.
 _FIRST = {'0.0': 'conv2', '0.1': 'bn2', '1': 'conv3', '2': 'bn3'}
 _NORMALIZATION_EPSILON = 1e-5
 
 
 def from_torchvision(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Renames torchvision's entries of MobileNetV2; leaves every other state dict as it is.
+    """Renames torchvision's entries of MobileNetV2, and leaves every other state dict as it is.
 
-    N2UQ's first block has a 1×1 convolution that torchvision's lacks: it becomes the identity.
+    N2UQ's first block has a 1×1 convolution that torchvision's first block lacks. The convolution
+    becomes the identity.
 
     Args:
-        arrays: A state dict.
+        arrays: A state dict, `{name: array}`.
 
     Returns:
-        The state dict under N2UQ's names.
+        The state dict with N2UQ's names.
     """
     if 'features.0.0.weight' not in arrays:
         return dict(arrays)
     renamed = {_renamed(name): value for name, value in arrays.items()}
-    channels = np.shape(renamed['feature.0.conv1.weight'])[0]
-    return {**renamed, **_identity('feature.1', channels)}
+    # A kernel without axes is refused later, with all entries that do not fit.
+    channels = np.shape(renamed['feature.0.conv1.weight'])[:1]
+    return {**renamed, **_identity('feature.1', *channels)} if channels else renamed
 
 
 def _renamed(name: str) -> str:

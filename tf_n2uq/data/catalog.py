@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,12 +58,7 @@ def load(
         ValueError: An argument is out of its range, the dataset is not one of images with one
             label each, or a file is damaged.
     """
-    if not isinstance(name, str):
-        raise TypeError(f"name: expected a string such as 'digits', got {name!r}. Give a name.")
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
-        raise ValueError(
-            f'seed: expected an integer in 0..{2**32 - 1}, got {seed!r}. Give another seed.'
-        )
+    _check_name_and_seed(name, seed)
     if name.startswith(_TFDS_PREFIX):
         return load_tfds(name, name.removeprefix(_TFDS_PREFIX), data_dir, image_size)
     if name not in _NAMES:
@@ -84,6 +79,16 @@ def load(
             f"got {str(data_dir)!r}. Leave it out, or read files in the folder by the name 'idx'."
         )
     return _load_digits(seed)
+
+
+def _check_name_and_seed(name: Any, seed: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a string such as 'digits', got {name!r}. Give a name.")
+    is_integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not is_integer or not 0 <= seed < 2**32:
+        raise ValueError(
+            f'seed: expected an integer in 0..{2**32 - 1}, got {seed!r}. Give another seed.'
+        )
 
 
 def _load_digits(seed: int) -> ImageData:

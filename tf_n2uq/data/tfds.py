@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tf_n2uq.data.splits import ImageData, Split
@@ -63,8 +63,8 @@ class TfdsSplit(Split):
             split=self._split, shuffle_files=shuffle, read_config=config
         )
         examples = examples.map(self._select, num_parallel_calls=tf.data.AUTOTUNE)
-        # Progress bars need the number of examples. tf.data does not know it where files are read in
-        # turns.
+        # Progress bars need the number of examples, and tf.data does not know it where files are
+        # read in turns.
         examples = examples.apply(tf.data.experimental.assert_cardinality(self._examples))
         if shuffle:
             buffer = min(self._examples, _SHUFFLE_BUFFER)
@@ -180,7 +180,7 @@ def _check_image_size(
 def _is_size(value: Any) -> bool:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         return False
-    return all(isinstance(n, numbers.Integral) and n > 0 for n in value)
+    return all(isinstance(n, (int, np.integer)) and n > 0 for n in value)
 
 
 def _choose_splits(builder: Any) -> tuple[str, str, str]:

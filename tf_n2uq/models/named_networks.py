@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
@@ -98,21 +99,26 @@ def build(
         raise ValueError(
             f'classes: expected a number of classes ≥ 1, got {classes!r}. Give a positive integer.'
         )
-    if isinstance(width, bool) or not isinstance(width, numbers.Real) or not 0 < width < math.inf:
+    if not _is_factor(width):
         raise ValueError(
             f'width: expected a finite factor > 0, got {width!r}. Give 1.0 for full width.'
         )
     network = _NETWORKS[name]
-    model = network.build(float(width), tuple(input_shape), int(classes), name)
+    model = network.build(float(width), input_shape, int(classes), name)
     return model if bits is None else _quantize(model, network, bits, quantize_downsample)
 
 
-def _is_positive_integer(value: object) -> bool:
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_integer and value > 0  # type: ignore[operator]
+def _is_positive_integer(value: Any) -> bool:
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return is_integer and bool(value > 0)
 
 
-def _is_shape(value: object) -> bool:
+def _is_factor(value: Any) -> bool:
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    return is_number and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_shape(value: Any) -> bool:
     if not isinstance(value, (tuple, list)) or len(value) != 3:
         return False
     return all(_is_positive_integer(size) for size in value)
