@@ -25,7 +25,7 @@ ALL_TEXT = '\n'.join(page.read_text(encoding='utf-8') for page in ALL_PAGES)
 MKDOCS = importlib.util.find_spec('mkdocs')
 needs_mkdocs = pytest.mark.skipif(MKDOCS is None, reason="needs mkdocs (pip install '.[docs]')")
 
-USE_OF_A_METHOD = """
+USE_OF_BOTH = """
 import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_n2uq
@@ -33,16 +33,19 @@ import tf_n2uq
 model = keras.Sequential(
     [
         keras.layers.Conv2D(4, 3, activation='relu', input_shape=(8, 8, 3)),
+        SwapAxes(),
         keras.layers.Conv2D(4, 3, activation='relu'),
         keras.layers.Flatten(),
         keras.layers.Dense(3),
     ]
 )
-scheme = tf_n2uq.method('mine').scheme(bits=3)
 annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
-tf_n2uq.calibrate(model, np.random.default_rng(0).random((8, 8, 8, 3), np.float32), verbose=0)
-print(tf_n2uq.tflite.convert(model)[4:8].decode())
+model = tfmot.quantization.keras.quantize_apply(annotated, scheme=MineScheme(bits=3))
+images = np.random.default_rng(0).random((8, 8, 8, 3), np.float32)
+tf_n2uq.calibrate(model, images, verbose=0)
+content = tf_n2uq.tflite.convert(model)
+expected = model.predict(images, verbose=0)
+print('equal:', np.allclose(tf_n2uq.tflite.predict(content, images), expected, atol=1e-5))
 """
 
 
@@ -146,15 +149,15 @@ def test_every_file_that_a_page_names_exists():
     assert sorted(file for file in files if not (ROOT / file).is_file()) == []
 
 
-def test_the_method_of_the_contributing_page_quantizes_and_exports(tmp_path: Path):
+def test_the_method_and_the_layer_of_the_contributing_page_make_a_file(tmp_path: Path):
     page = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
-    method, *_ = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
-    code = method + USE_OF_A_METHOD
+    method, layer = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    code = '\n'.join([method, layer, USE_OF_BOTH])
     result = subprocess.run(
         [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.endswith('TFL3\n')
+    assert result.stdout.endswith('equal: True\n')
 
 
 def test_the_picture_of_the_rooms_is_up_to_date():
