@@ -46,7 +46,8 @@ def load_model(
     of Keras that compute on numbers, this package's layers and quantizers, and those of TFMOT;
     `allowed_layers` lists them. Anything else is refused before a layer is made, and so are files
     that lead to other files, or whose layers have far more weights than the file stores. A
-    SavedModel is built from its config and its variables; its TensorFlow graph is not loaded.
+    SavedModel is built from its config and its variables; its TensorFlow graph is not loaded. What
+    the model takes to run is not limited: a harmless layer may still make a large output.
 
     TensorFlow functions in a model (`x + 1`, `tf.nn.relu(x)`: Keras' `TFOpLambda`) are refused as
     well, whichever they are. Call `tf_n2uq.annotate` before saving: it makes layers of them.
@@ -85,10 +86,12 @@ def _message(error: BaseException, argument: str, path: str) -> str:
         if isinstance(reason, RefusedError):
             return reason.message(argument, path)
         reason = reason.__cause__ or reason.__context__
+    # Keras quotes a file as it is: pages of config, or characters that steer a terminal.
+    quoted = ''.join(char if char.isprintable() else ' ' for char in str(error))
     return (
         f'{argument}: expected a model that tf_keras saved as .keras, .h5 or SavedModel, got '
-        f'{path!r}, which cannot be loaded ({textwrap.shorten(str(error), 500)}); save the model '
-        'again with model.save(path).'
+        f'{path!r}, which cannot be loaded ({textwrap.shorten(quoted, 500)}); save the model again '
+        'with model.save(path).'
     )
 
 
@@ -163,4 +166,7 @@ def _made(make: Callable[[Any], Any], config: Any, stored: int) -> keras.Model:
         model = make(config)
     if not isinstance(model, keras.Model):
         raise ValueError('it describes no model')
+    if not model.built:
+        # Its first call would make weights, as many as its config says.
+        raise ValueError('it was saved before its input shape was known')
     return model
