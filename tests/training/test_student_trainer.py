@@ -1,5 +1,7 @@
 """The model around a student, and which students and teachers are refused."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -77,8 +79,13 @@ def test_student_and_teacher_are_two_models_of_the_same_shapes(dense_model):
         check_student_and_teacher(student, wider)
 
 
-def test_sizes_that_are_not_known_fit_all(dense_model):
-    inputs = keras.Input((None,))
-    outputs = keras.layers.Dense(3)(keras.layers.Reshape((8,))(inputs))
+@pytest.mark.parametrize(('size', 'fits'), [(None, True), (8, True), (4, False)])
+def test_a_size_that_is_not_known_fits_all(dense_model, size, fits):
+    inputs = keras.Input((size, 2))
+    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(inputs))
     teacher = keras.Model(inputs, outputs)
-    check_student_and_teacher(dense_model(1), teacher)
+    student = keras.Sequential([keras.layers.Input((8, 2)), keras.layers.Flatten()])
+    student.add(keras.layers.Dense(3))
+    expected = contextlib.nullcontext() if fits else pytest.raises(ValueError, match='inputs of')
+    with expected:
+        check_student_and_teacher(student, teacher)
