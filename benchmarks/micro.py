@@ -20,6 +20,7 @@ from absl import app, flags, logging
 from networks import quantized_network, random_images
 
 import tf_n2uq
+from tf_n2uq.tflite.loading import load_model
 
 _BITS = flags.DEFINE_list('bits', ['4', '2'], 'Bit-widths of MobileNetV2.')
 _MODEL = flags.DEFINE_string('model', None, 'A trained model that was saved, measured besides.')
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments {argv[1:]}; options start with --')
     print(f'{"":32}{"file":>12}{"XNNPACK":>12}{"arena":>12}')
     if _MODEL.value is not None:
-        print_line(_MODEL.value, keras.models.load_model(_MODEL.value), None)
+        print_line(_MODEL.value, load_model(_MODEL.value, '--model'), None)
     images = random_images(_SIZE)
     for bits in map(int, _BITS.value):
         model = quantized_network('mobilenet_v2', bits, images, width=_WIDTH, classes=10)

@@ -63,7 +63,7 @@ class SwitchableBatchNormalization(keras.layers.Layer):
         self._beta: tf.Variable | None = None
 
     def _make(self, bits: int) -> keras.layers.BatchNormalization:
-        own = {'name': f'{bits}bit', 'dtype': self._dtype_policy, 'trainable': self.trainable}
+        own = {'name': f'{bits}bit', 'dtype': self.dtype_policy, 'trainable': self.trainable}
         affine = {'center': False, 'scale': False} if self.shared_affine else {}
         return keras.layers.BatchNormalization(**{**self._like, **own, **affine})
 
