@@ -40,12 +40,14 @@ from tf_n2uq.schemes import (
 from tf_n2uq.schemes.methods import Method, method, methods, register_method
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
+from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 
 __version__ = '0.1.0'
 
 __all__ = [
     'AdaBitsScheme',
     'AdaptiveQuantizeConfig',
+    'BitPolicy',
     'DoReFaQuantizeConfig',
     'DoReFaScheme',
     'LSQPlusQuantizeConfig',

@@ -1,4 +1,4 @@
-"""What holds for every quantizer."""
+"""Properties that every quantizer has."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ QUANTIZERS = [
     quantizers.LSQQuantizer(3),
     quantizers.LSQQuantizer(3, signed=False),
     quantizers.LSQInputQuantizer(3),
+    quantizers.LSQPlusQuantizer(3),
+    quantizers.LSQPlusInputQuantizer(3),
     quantizers.RangeQuantizer(),
     quantizers.RangeQuantizer(bits=7, decay=0.5),
     quantizers.SymmetricQuantizer(),
@@ -37,6 +39,7 @@ OF_TENSORS = [
     quantizers.DoReFaInputQuantizer(4),
     quantizers.LSQQuantizer(3),
     quantizers.LSQInputQuantizer(3),
+    quantizers.LSQPlusInputQuantizer(3),
     quantizers.RangeQuantizer(),
 ]
 each = pytest.mark.parametrize('quantizer', QUANTIZERS, ids=repr)
@@ -81,7 +84,10 @@ def test_wrong_bits_are_named(kind, bits, error):
 @pytest.mark.parametrize('weights', [{}, None])
 def test_missing_variable_is_named(quantizer, weights):
     name = next(iter(quantizer.build(None, 'tensor', keras.layers.Layer())))
-    with pytest.raises(ValueError, match=f"weights: expected {type(quantizer).__name__}.*'{name}'"):
+    with pytest.raises(
+        ValueError,
+        match=f"weights: expected the entries .*'{name}'.* for {type(quantizer).__name__}, got",
+    ):
         quantizer(tf.ones([2]), False, weights=weights)
 
 

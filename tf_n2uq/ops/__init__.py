@@ -1,4 +1,4 @@
-"""Mathematics on tensors: one file per published method. Knows only TensorFlow."""
+"""The functions of the methods on tensors, a file each; they need TensorFlow alone."""
 
 from tf_n2uq.ops.dorefa import dorefa, dorefa_elementwise, dorefa_factor, dorefa_integers
 from tf_n2uq.ops.lsq import lsq, lsq_levels

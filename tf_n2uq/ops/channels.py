@@ -1,4 +1,4 @@
-"""Which axes of a kernel are reduced when something is computed per output channel."""
+"""The axes of a kernel over which something is computed per output channel."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 
 
 def reduction_axes(shape: tf.TensorShape, channel_axis: int | Sequence[int]) -> list[int]:
-    """All axes but the channels'.
+    """Returns all axes of a kernel except those of the output channels.
 
     Args:
-        shape: A kernel's shape, rank known.
-        channel_axis: One axis or several, negative ones counted from the end.
+        shape: The shape of a kernel, of known rank.
+        channel_axis: One axis or several; negative axes count from the end.
 
     Returns:
         The other axes, ascending.
@@ -22,13 +22,15 @@ def reduction_axes(shape: tf.TensorShape, channel_axis: int | Sequence[int]) -> 
     """
     rank = shape.rank
     if rank is None:
-        raise ValueError('kernel: expected a tensor of known rank, got one of unknown rank.')
+        raise ValueError(
+            'kernel: expected a tensor of known rank, got one of unknown rank; set its shape.'
+        )
     axes = [channel_axis] if isinstance(channel_axis, int) else list(channel_axis)
     for axis in axes:
         if not -rank <= axis < rank:
             raise ValueError(
                 f'channel_axis: expected axes from {-rank} to {rank - 1} for a kernel of shape '
-                f'{shape}, got {channel_axis}.'
+                f'{shape}, got {channel_axis}; give the axis of the output channels.'
             )
     channels = {axis % rank for axis in axes}
     return [axis for axis in range(rank) if axis not in channels]

@@ -1,4 +1,4 @@
-"""Functions of long vectors for XLA: compiled, and summed up without large temporaries."""
+"""Calls of functions that XLA compiles, and sums over long vectors inside of them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _CHUNK = 131072
 def call_compiled(
     function: Callable[..., Any], tensors: Sequence[tf.Tensor], parameters: Sequence[tf.Tensor]
 ) -> Any:
-    """Calls a function of tensors, which it gets as vectors, and of parameters.
+    """Calls a compiled function of vectors and parameters.
 
-    An elementwise chain of many operations on a large tensor, run one after the other, spends its
-    time on writing temporaries to memory. XLA makes one loop of it, and shares it among the cores.
+    A chain of many elementwise operations on a large tensor, run one after the other, spends its
+    time on writing temporaries to memory. XLA makes one loop of the chain, and shares the loop
+    among the cores.
 
     Args:
-        function: Of the vectors and the parameters; one object for all calls (not a lambda or a
-            closure made anew), since traced graphs are kept by it.
-        tensors: Any shapes, unknown ones too.
-        parameters: Of statically known shapes.
+        function: A function of the vectors and the parameters. It is one object for all calls, and
+            no lambda or closure made anew, because traced graphs are kept by it.
+        tensors: The tensors that the function gets as vectors, of any shapes, unknown ones too.
+        parameters: Tensors of statically known shapes.
 
     Returns:
-        What `function` returns.
+        The result of `function`.
     """
     vectors = [tf.reshape(tensor, [-1]) for tensor in tensors]
     signature = (
@@ -48,19 +49,20 @@ def _compile(
 def sum_over_chunks(
     function: Callable[..., tf.Tensor], tensors: Sequence[tf.Tensor], multiple: int
 ) -> tf.Tensor:
-    """Adds up what a function gives for one chunk of vectors after the other.
+    """Adds up the results of a function for one chunk of vectors after the other.
 
-    For use in compiled functions: sums of many things over large tensors would there be computed
-    from temporaries several times as large as the tensors.
+    Compiled functions need this: XLA would compute many sums over large tensors from temporaries
+    that are several times as large as the tensors.
 
     Args:
-        function: Of a chunk of each vector, `[m]` with m a multiple of `multiple`, to a tensor
-            whose shape does not depend on m, and which is zero for chunks of zeros.
+        function: A function of a chunk of each vector, `[m]` with m a multiple of `multiple`. It
+            returns a tensor whose shape does not depend on m, and which is zero for chunks of
+            zeros.
         tensors: Vectors `[size]`.
         multiple: A power of two up to 131072.
 
     Returns:
-        The sum of what `function` returns.
+        The sum of the results of `function`.
     """
     size = tf.size(tensors[0])
     # A loop without a step is compiled too, so its slices have to fit.

@@ -1,4 +1,4 @@
-"""DoReFa-Net's kernel quantizer, with AdaBits' levels and SAT's rescaling.
+"""The kernel quantization of DoReFa-Net, with the levels of AdaBits and the rescaling of SAT.
 
 Zhou, Wu, Ni, Zhou, Wen, Zou: "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with
 Low Bitwidth Gradients", 2016, https://arxiv.org/abs/1606.06160, section 2.3.
@@ -27,24 +27,24 @@ def dorefa(
 ) -> tf.Tensor:
     """Quantizes v = tanh(w)/max|tanh(w)|, which lies in −1..1, and rescales it (paper, eq. 9).
 
-    With q the levels of (v + 1)/2, the result is (2q − 1)·factor. The gradient takes the rounding
+    With the level q of (v + 1)/2, the result is (2q − 1)·factor. The gradient takes the rounding
     for the identity and the factor for a constant, and goes through the tanh and the maximum.
 
     Both passes are compiled by XLA, once for each number of values and levels.
 
     Args:
-        kernel: Any rank >= 1, float.
-        bits: 2..8.
-        levels: A scheme of `unit_levels` for kernels: `original`, `modified` or
-            `centered_symmetric`.
+        kernel: A kernel of any rank >= 1 and of a floating point dtype.
+        bits: The bit-width, 2..8.
+        levels: A scheme of `unit_levels` for kernels: 'original', 'modified' or
+            'centered_symmetric'.
         rescale: As for `rescale_factor`.
         channel_axis: The axis, or axes, of the output channels: (−2, −1) for DepthwiseConv2D.
 
     Returns:
-        Shape and dtype of `kernel`; computed in float32.
+        A tensor with the shape and dtype of `kernel`, computed in float32.
 
     Raises:
-        ValueError: There is no such scheme for kernels, or rescaling.
+        ValueError: There are no such levels for kernels, or no such rescaling.
     """
     return _quantized(kernel, bits, levels, rescale, channel_axis, call_compiled)
 
@@ -56,9 +56,10 @@ def dorefa_elementwise(
     rescale: str | None = None,
     channel_axis: int | Sequence[int] = -1,
 ) -> tf.Tensor:
-    """The same function and gradient as `dorefa`, the forward pass not compiled.
+    """Computes the same function and gradient as `dorefa`, the forward pass not compiled.
 
-    For inference: equal, bit by bit, to what `dorefa_integers` gives. (XLA has a tanh of its own.)
+    Inference needs this: the result is equal, bit by bit, to that of `dorefa_integers`, because
+    XLA has a tanh of its own.
 
     Args:
         kernel: As for `dorefa`.
@@ -68,7 +69,7 @@ def dorefa_elementwise(
         channel_axis: As for `dorefa`.
 
     Returns:
-        Shape and dtype of `kernel`.
+        A tensor with the shape and dtype of `kernel`.
 
     Raises:
         ValueError: As for `dorefa`.
@@ -83,7 +84,7 @@ def dorefa_integers(
     rescale: str | None = None,
     channel_axis: int | Sequence[int] = -1,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The quantized kernel as integers, for export.
+    """Returns the quantized kernel as integers and a unit, for the export.
 
     Args:
         kernel: As for `dorefa`.
@@ -93,9 +94,9 @@ def dorefa_integers(
         channel_axis: As for `dorefa`.
 
     Returns:
-        int32 of the kernel's shape, odd, −(2^b − 1)..2^b − 1; for `modified` all from −2^(b−1) to
-        2^(b−1) − 1. And a float32 unit of the kernel's rank and one value, of which the float32
-        kernel is integers·unit.
+        int32 of the kernel's shape: odd integers in −(2^b − 1)..2^b − 1; for 'modified' levels all
+        integers from −2^(b−1) to 2^(b−1) − 1. And a float32 unit of the kernel's rank and one
+        value. The quantized float32 kernel is integers·unit.
 
     Raises:
         ValueError: As for `dorefa`.
@@ -114,7 +115,7 @@ def dorefa_factor(
     rescale: str | None,
     channel_axis: int | Sequence[int] = -1,
 ) -> tf.Tensor:
-    """The factor that a quantized kernel is rescaled by.
+    """Returns the factor by which a quantized kernel is rescaled.
 
     Args:
         kernel: As for `dorefa`.
@@ -124,7 +125,7 @@ def dorefa_factor(
         channel_axis: As for `dorefa`.
 
     Returns:
-        float32 `[]`, 1 without rescaling.
+        float32 `[]`; 1 without a rescaling.
 
     Raises:
         ValueError: As for `dorefa`.
@@ -148,7 +149,7 @@ def _quantized(
         values = tf.cast(kernel, tf.float32)
         peak = _peak(values)
         integers, unit = _integers_and_unit(values, peak, bits, levels, rescale, channel_axis, call)
-        # Of no rescaling, it is the number 1.
+        # Without a rescaling the factor is 1.
         factor = unit / _bare_unit(bits, levels)
 
         def backward(dy: tf.Tensor) -> tf.Tensor:
@@ -161,12 +162,12 @@ def _quantized(
 
 
 def _peak(kernel: tf.Tensor) -> tf.Tensor:
-    # Two reductions, and no tensor of magnitudes.
+    # Two reductions cost less than a tensor of magnitudes.
     return tf.maximum(tf.reduce_max(kernel), -tf.reduce_min(kernel))
 
 
 def _largest(peak: tf.Tensor) -> tf.Tensor:
-    """max|tanh(w)|, and 1 for a kernel of zeros."""
+    """Returns max|tanh(w)|, and 1 for a kernel of zeros."""
     return tf.where(peak > 0, tf.tanh(peak), tf.ones_like(peak))
 
 
@@ -185,7 +186,7 @@ def _integers_and_unit(
     channel_axis: int | Sequence[int],
     call: Callable[..., Any],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The integers as floats in the kernel's shape, and what one is worth, `[]`."""
+    """Returns the integers as floats in the kernel's shape, and their unit `[]`."""
     integers = call(_integer_function(bits, levels), [kernel], [peak])
     integers = tf.ensure_shape(tf.reshape(integers, tf.shape(kernel)), kernel.shape)
     unit = tf.constant(_bare_unit(bits, levels))
@@ -199,7 +200,7 @@ def _bare_unit(bits: int, levels: str) -> float:
 
 
 def _common(levels: str) -> int:
-    """What all of 2k + 2·offset − parts can be divided by."""
+    """Returns the common divisor of the integers 2k + 2·offset − parts."""
     return 2 if levels == 'modified' else 1
 
 
@@ -208,7 +209,8 @@ def _integer_function(bits: int, levels: str) -> Callable[..., tf.Tensor]:
     scheme = unit_levels(levels)
     if not scheme.signed:
         raise ValueError(
-            f'levels: expected a scheme for kernels, got {levels!r}, which is for tensors in 0..1.'
+            f'levels: expected levels for kernels, got {levels!r}, which are for tensors in 0..1; '
+            "give 'centered_symmetric'."
         )
     moved, common = 2 * scheme.offset - scheme.parts(bits), _common(levels)
 
@@ -221,7 +223,10 @@ def _integer_function(bits: int, levels: str) -> Callable[..., tf.Tensor]:
 
 
 def _gradient(kernel: tf.Tensor, dy: tf.Tensor, peak: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """That of factor·tanh(w)/max|tanh(w)|; equally large weights share that of the maximum."""
+    """Returns the gradient of factor·tanh(w)/max|tanh(w)|.
+
+    Weights that are equally large share the gradient of the maximum.
+    """
 
     def at_peak(kernel: tf.Tensor) -> tf.Tensor:
         return tf.cast((tf.abs(kernel) >= peak) & (kernel != 0), kernel.dtype)

@@ -20,20 +20,23 @@ SMALLEST_STEP = 1e-8
 def lsq(x: tf.Tensor, step: tf.Tensor, lowest: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
     """Rounds to multiples of a step, from `lowest` to `highest` of them (paper, eq. 1 and 2).
 
-    With v = x/step, the gradient passes to x where lowest < v < highest (eq. 5). The step gets
-    (eq. 3), times the upstream gradient and summed up, round(v) − v there, `lowest` below and
-    `highest` above, all of it times 1/√(N·highest), N the number of values of `x` (section 2.2).
+    With v = x/step, the output is round(clip(v, lowest, highest))·step.
+
+    The gradient passes to x where lowest < v < highest (eq. 5). The step gets the sum of the
+    upstream gradient times round(v) − v there, times `lowest` below and `highest` above (eq. 3).
+    That sum is multiplied by 1/√(N·highest), N the number of values of `x` (section 2.2).
 
     The backward pass keeps `x` and nothing else of its size, and is compiled by XLA.
 
     Args:
-        x: Any shape, float16, bfloat16, float32 or float64.
+        x: A tensor of any shape, float16, bfloat16, float32 or float64.
         step: `[1]` or `[]`, in units of `x`; values below 1e-8 count as 1e-8.
         lowest: A whole number <= 0: −Q_N of the paper; a number, `[1]` or `[]`.
         highest: A whole number > 0: Q_P of the paper; likewise.
 
     Returns:
-        Shape and dtype of `x`; computed in float32, or float64 if that is the dtype of `x`.
+        A tensor with the shape and dtype of `x`, computed in float32, or in float64 if that is the
+        dtype of `x`.
 
     Raises:
         TypeError: `x` is not of a floating point dtype.
@@ -59,7 +62,7 @@ def lsq(x: tf.Tensor, step: tf.Tensor, lowest: tf.Tensor, highest: tf.Tensor) ->
 
 
 def lsq_levels(x: tf.Tensor, step: tf.Tensor, lowest: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
-    """The integer levels that `lsq` multiplies by its step.
+    """Returns the integer levels that `lsq` multiplies by its step.
 
     Args:
         x: As for `lsq`.
@@ -68,7 +71,7 @@ def lsq_levels(x: tf.Tensor, step: tf.Tensor, lowest: tf.Tensor, highest: tf.Ten
         highest: As for `lsq`.
 
     Returns:
-        int32, shape of `x`, `lowest` to `highest`. No gradient.
+        int32, of the shape of `x`, `lowest` to `highest`. It has no gradient.
     """
     x = tf.convert_to_tensor(x)
     step, low, high = (_scalar(value, x.dtype) for value in (step, lowest, highest))

@@ -36,10 +36,10 @@ def lsq_plus(x: tf.Tensor, step: tf.Tensor, offset: tf.Tensor, bits: int) -> tf.
     The backward pass keeps `x` and nothing else of its size, and is compiled by XLA.
 
     Args:
-        x: Any shape, float16, bfloat16, float32 or float64.
+        x: A tensor of any shape, float16, bfloat16, float32 or float64.
         step: s, `[1]` or `[]`, in units of `x`; values below 1e-8 count as 1e-8.
         offset: β, `[1]` or `[]`, in units of `x`.
-        bits: b, 2..8.
+        bits: The bit-width b, 2..8.
 
     Returns:
         A tensor with the shape and dtype of `x`, computed in float32, or in float64 if that is the

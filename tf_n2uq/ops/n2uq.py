@@ -1,4 +1,4 @@
-"""N2UQ's two quantization functions, as pure functions.
+"""The quantization of activations and of kernels by N2UQ.
 
 Liu, Cheng, Huang, Xing, Shen: "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization
 via Generalized Straight-Through Estimation", CVPR 2022, https://arxiv.org/abs/2111.14826.
@@ -21,13 +21,13 @@ _SMALLEST_SCALE = 1e-30
 
 
 def floored_intervals(intervals: tf.Tensor) -> tf.Tensor:
-    """Intervals, those not above 1e-3 replaced by 1e-3, where the gradient is zero.
+    """Replaces intervals that are not above 1e-3 by 1e-3, where the gradient is zero.
 
     Args:
-        intervals: `[n]`, float.
+        intervals: `[n]`, of a floating point dtype.
 
     Returns:
-        `[n]`, same dtype.
+        `[n]`, of the same dtype.
     """
     intervals = tf.convert_to_tensor(intervals)
     floor = tf.constant(SMALLEST_INTERVAL, intervals.dtype)
@@ -37,16 +37,16 @@ def floored_intervals(intervals: tf.Tensor) -> tf.Tensor:
 def interval_thresholds(
     start: tf.Tensor, intervals: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where the staircase steps and where its piecewise linear surrogate bends.
+    """Returns the thresholds of the staircase, and the breakpoints of its surrogate.
 
     Args:
-        start: `[1]` or `[]`, float.
-        intervals: `[n]`, same dtype.
+        start: `[1]` or `[]`, of a floating point dtype.
+        intervals: `[n]`, of the same dtype.
 
     Returns:
-        The floored intervals a `[n]`; the surrogate's breakpoints d `[n + 1]`, d_0 = start,
-        d_i = start + a_1 + … + a_i; the thresholds `[n]`, d_{i−1} + a_i/2. All in units of the
-        scaled input x·input_scale.
+        The floored intervals a `[n]`; the breakpoints d `[n + 1]` of the piecewise linear
+        surrogate, d_0 = start and d_i = start + a_1 + … + a_i; and the thresholds `[n]`,
+        d_{i−1} + a_i/2. All are in units of the scaled input x·input_scale.
     """
     floored = floored_intervals(intervals)
     start = tf.reshape(start, [1])
@@ -73,7 +73,7 @@ def learnable_threshold(
     some tenths of a second the first time.
 
     Args:
-        x: Any shape, float16, bfloat16, float32 or float64.
+        x: A tensor of any shape, float16, bfloat16, float32 or float64.
         start: `[1]`, where the first interval begins.
         intervals: `[n]`, n = 2**bits − 1 known statically.
         input_scale: `[1]`.
@@ -81,7 +81,7 @@ def learnable_threshold(
             `x` is float64) whatever the dtype of `x`.
 
     Returns:
-        Shape and dtype of `x`.
+        A tensor with the shape and dtype of `x`.
 
     Raises:
         TypeError: `x` is not of a floating point dtype.
@@ -101,10 +101,10 @@ def learnable_threshold_elementwise(
     input_scale: tf.Tensor,
     output_scale: tf.Tensor,
 ) -> tf.Tensor:
-    """The same function and gradient as `learnable_threshold`, the forward pass not compiled.
+    """Computes the same function and gradient as `learnable_threshold`, without compiling it.
 
-    For inference: a graph of a few elementwise operations is what TFLite's converter, and a
-    reader of a saved model, can work with. In training it is slower.
+    Inference needs this: TFLite's converter, and a reader of a saved model, can work with a graph
+    of a few elementwise operations. In training such a graph is slower.
 
     Args:
         x: As for `learnable_threshold`.
@@ -114,7 +114,7 @@ def learnable_threshold_elementwise(
         output_scale: As for `learnable_threshold`.
 
     Returns:
-        Shape and dtype of `x`.
+        A tensor with the shape and dtype of `x`.
 
     Raises:
         TypeError: As for `learnable_threshold`.
@@ -129,7 +129,7 @@ def threshold_levels(
     """The integer levels that `learnable_threshold` multiplies by output_scale·2/n.
 
     Args:
-        x: Any shape, float.
+        x: A tensor of any shape and of a floating point dtype.
         start: `[1]`.
         intervals: `[n]`.
         input_scale: `[1]`.
@@ -171,7 +171,7 @@ def _staircase(
     output_scale: tf.Tensor,
     levels: Callable[..., tf.Tensor],
 ) -> tf.Tensor:
-    """The staircase computed by `levels`, which does what `_levels` does; G-STE as gradient."""
+    """Computes the staircase by `levels`, a function as `_levels`, with the gradient of G-STE."""
     x, parameters = _prepare(x, start, intervals, input_scale, output_scale)
 
     @tf.custom_gradient
@@ -203,7 +203,7 @@ def _gradient(
     input_scale: tf.Tensor,
     output_scale: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Gradient of `_staircase` with respect to all of its five arguments."""
+    """Returns the gradients of `_staircase` with respect to its five arguments."""
     n = intervals.shape[0]
     floored, breakpoints, thresholds = interval_thresholds(start, intervals)
     slopes = output_scale * (2 / n) / floored
@@ -238,7 +238,7 @@ def _gradient_and_sums(
     slopes: tf.Tensor,
     input_scale: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """All of `_gradient` that goes through the values: dx, and what it takes sums of."""
+    """Returns the part of `_gradient` that goes through the values: dx, and the sums."""
 
     def sums(x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
         x, dy = tf.cast(x, slopes.dtype), tf.cast(dy, slopes.dtype)
@@ -254,16 +254,16 @@ def _gradient_and_sums(
 
 
 def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1) -> tf.Tensor:
-    """Scale of the weight quantizer: γ·mean|w| per output channel, γ = (2^b − 1)/2^(b−1).
+    """Returns the scale of a kernel: γ·mean|w| per output channel, γ = (2^b − 1)/2^(b−1).
 
     Args:
-        kernel: Any rank >= 1, float.
-        bits: 2..8.
+        kernel: A kernel of any rank >= 1 and of a floating point dtype.
+        bits: The bit-width, 2..8.
         channel_axis: The axis, or axes, of the output channels: −1 for `[h, w, c, m]` of Conv2D
             and `[c, m]` of Dense, (−2, −1) for `[h, w, c, m]` of DepthwiseConv2D.
 
     Returns:
-        float32, rank of `kernel`, length 1 in every axis that is not a channel axis.
+        float32, of the rank of `kernel`, with length 1 in every axis that is not a channel axis.
 
     Raises:
         ValueError: `channel_axis` is not an axis of `kernel`.
@@ -277,17 +277,17 @@ def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int]
 def kernel_integers(
     kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The quantized kernel as odd integers, for export.
+    """Returns the quantized kernel as odd integers and their units, for the export.
 
     Args:
         kernel: As for `kernel_scale`.
-        bits: 2..8.
+        bits: The bit-width, 2..8.
         channel_axis: As for `kernel_scale`.
 
     Returns:
-        int32 of the kernel's shape, odd, −(2^b − 1)..2^b − 1; and float32 units, shape of
-        `kernel_scale`. integers·unit is `entropy_preserving` of the float32 kernel, bit by bit.
-        The unit of a channel of zeros is 0.
+        int32 of the kernel's shape, odd integers in −(2^b − 1)..2^b − 1; and float32 units of the
+        shape of `kernel_scale`. integers·unit is `entropy_preserving` of the float32 kernel, bit
+        by bit. The unit of a channel of zeros is 0.
 
     Raises:
         ValueError: As for `kernel_scale`.
@@ -299,20 +299,22 @@ def kernel_integers(
 def entropy_preserving(
     kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1
 ) -> tf.Tensor:
-    """N2UQ's weight quantizer (paper, section 3.3): w/scale, clipped to ±1, 2^b levels, ·scale.
+    """Divides a kernel by its scale, clips to ±1, rounds to 2^b levels, and multiplies again.
 
-    The L1 mean in `kernel_scale` makes every level about equally likely, which preserves the
-    most information. The gradient is, as in the published code, that of the division by the
-    scale, also where it clipped, and the scale has none. In a channel of zeros, where that would
-    be infinite, the gradient is passed through unchanged, and the quantized kernel is zero.
+    The mean of the magnitudes in `kernel_scale` makes every level about equally likely, which
+    preserves the most information (paper, section 3.3).
+
+    The gradient is that of the published code: w gets 1/scale times the upstream gradient, also
+    where w was clipped, and the scale gets none. In a channel of zeros, where that would be
+    infinite, the gradient passes unchanged, and the quantized kernel is zero.
 
     Args:
         kernel: As for `kernel_scale`.
-        bits: 2..8.
+        bits: The bit-width, 2..8.
         channel_axis: As for `kernel_scale`.
 
     Returns:
-        Shape and dtype of `kernel`; computed in float32.
+        A tensor with the shape and dtype of `kernel`, computed in float32.
 
     Raises:
         ValueError: As for `kernel_scale`.
@@ -337,7 +339,7 @@ def _divisor(scale: tf.Tensor) -> tf.Tensor:
 
 
 def _odd_integers(kernel: tf.Tensor, scale: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The integers 2k − (2^b − 1) as float32, and their unit."""
+    """Returns the integers 2k − (2^b − 1) as float32, and their unit."""
     n = 2**bits - 1
     unit_range = tf.clip_by_value(tf.cast(kernel, scale.dtype) / _divisor(scale), -1.0, 1.0)
     level = tf.round((unit_range + 1.0) * (n / 2))

@@ -15,7 +15,7 @@ from tf_n2uq.ops.compiled import call_compiled
 from tf_n2uq.ops.totals import totals
 
 # Keeps the division finite if training drives the clipping value to zero or below.
-_SMALLEST_CLIP = 1e-6
+SMALLEST_CLIP = 1e-6
 
 
 def pact(
@@ -36,13 +36,14 @@ def pact(
     The backward pass keeps `x` and nothing else of its size, and is compiled by XLA.
 
     Args:
-        x: Any shape, float16, bfloat16, float32 or float64.
+        x: A tensor of any shape, float16, bfloat16, float32 or float64.
         clip_value: `[1]` or `[]`; values below 1e-6 count as 1e-6.
-        bits: 2..8.
+        bits: The bit-width, 2..8.
         gradient: One of the names above.
 
     Returns:
-        Shape and dtype of `x`; computed in float32, or float64 if that is the dtype of `x`.
+        A tensor with the shape and dtype of `x`, computed in float32, or in float64 if that is the
+        dtype of `x`.
 
     Raises:
         TypeError: `x` is not of a floating point dtype.
@@ -57,7 +58,7 @@ def pact(
 
     @tf.custom_gradient
     def function(x: tf.Tensor, clip_value: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        clip = tf.maximum(clip_value, tf.constant(_SMALLEST_CLIP, dtype))
+        clip = tf.maximum(clip_value, tf.constant(SMALLEST_CLIP, dtype))
         fraction = _rounded(tf.cast(x, dtype), clip, n) / n
 
         def backward(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -70,20 +71,20 @@ def pact(
 
 
 def pact_levels(x: tf.Tensor, clip_value: tf.Tensor, bits: int) -> tf.Tensor:
-    """The integer levels that `pact` multiplies by clip_value/(2^b − 1).
+    """Returns the integer levels that `pact` multiplies by clip_value/(2^b − 1).
 
     Args:
-        x: Any shape, float.
+        x: A tensor of any shape and of a floating point dtype.
         clip_value: `[1]` or `[]`, as for `pact`.
-        bits: 2..8.
+        bits: The bit-width, 2..8.
 
     Returns:
-        int32, shape of `x`, 0..2^b − 1. No gradient.
+        int32, of the shape of `x`, 0..2^b − 1. It has no gradient.
     """
     x = tf.convert_to_tensor(x)
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
     clip = tf.cast(tf.reshape(clip_value, []), dtype)
-    clip = tf.maximum(clip, tf.constant(_SMALLEST_CLIP, dtype))
+    clip = tf.maximum(clip, tf.constant(SMALLEST_CLIP, dtype))
     return tf.cast(_rounded(tf.cast(x, dtype), clip, 2**bits - 1), tf.int32)
 
 
@@ -91,14 +92,15 @@ def check_gradient(gradient: str) -> str:
     """Returns the name of a gradient of the clipping value, or says which there are.
 
     Args:
-        gradient: What a user gave.
+        gradient: The name that a user gave.
 
     Raises:
         ValueError: There is no such gradient.
     """
     if gradient not in _GRADIENTS:
         raise ValueError(
-            f'gradient: expected one of {", ".join(map(repr, _GRADIENTS))}, got {gradient!r}.'
+            f'gradient: expected one of {", ".join(map(repr, _GRADIENTS))}, got {gradient!r}; '
+            'choose one of these.'
         )
     return gradient
 
@@ -122,7 +124,7 @@ def _published_n2uq(values: tf.Tensor, clip: tf.Tensor, n: tf.Tensor) -> tf.Tens
 
 
 def _backward_by(weight: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The gradients of x and of the clipping value, which is worth `weight` per upstream one."""
+    """Returns the function of both gradients, that of the clipping value by its weights."""
 
     def backward(
         x: tf.Tensor, dy: tf.Tensor, clip: tf.Tensor, n: tf.Tensor

@@ -1,4 +1,4 @@
-"""SAT's rescaling of quantized kernels: what keeps activations from growing layer by layer.
+"""SAT's rescaling of quantized kernels, which keeps activations from growing layer by layer.
 
 Jin, Yang, Liao: "Towards Efficient Training for Neural Network Quantization", 2019,
 https://arxiv.org/abs/1912.10207.
@@ -18,14 +18,14 @@ def rescale_factor(
     rescale: str | None,
     channel_axis: int | Sequence[int] = -1,
 ) -> tf.Tensor:
-    """What to multiply a quantized kernel by; the method takes it for a constant in training.
+    """Returns the factor on a quantized kernel, which counts as a constant in training.
 
     Args:
         kernel: The float kernel, float32.
-        quantized: The quantized kernel, same shape.
-        rescale: None, the factor is 1; `constant`, 1/√(fan_out·var(quantized)), so that every layer
-            has the same variance whatever the float kernel's is; `stddev`,
-            std(kernel)/std(quantized), so that a trained kernel keeps its own.
+        quantized: The quantized kernel, of the same shape.
+        rescale: None for the factor 1. 'constant' for 1/√(fan_out·var(quantized)), so that every
+            layer has the same variance whatever the variance of the float kernel is. 'stddev' for
+            std(kernel)/std(quantized), so that a trained kernel keeps its variance.
         channel_axis: The axis, or axes, of the output channels: (−2, −1) for DepthwiseConv2D.
 
     Returns:
@@ -46,14 +46,15 @@ def check_rescale(rescale: str | None) -> str | None:
     """Returns the name of a rescaling, or says which there are.
 
     Args:
-        rescale: What a user gave.
+        rescale: The name that a user gave, or None.
 
     Raises:
         ValueError: There is no such rescaling.
     """
     if rescale is not None and rescale not in _FACTORS:
         raise ValueError(
-            f'rescale: expected None or one of {", ".join(map(repr, _FACTORS))}, got {rescale!r}.'
+            f'rescale: expected None or one of {", ".join(map(repr, _FACTORS))}, got {rescale!r}; '
+            'choose one of these.'
         )
     return rescale
 
@@ -76,7 +77,7 @@ def _stddev(
 
 
 def _fan_out(shape: tf.TensorShape, channel_axis: int | Sequence[int]) -> int:
-    """Output channels times positions: all of a kernel's values but for its input channels."""
+    """Returns the number of output channels times positions, which leaves out input channels."""
     rank = shape.rank
     axes = [channel_axis] if isinstance(channel_axis, int) else channel_axis
     outputs = {axis % rank for axis in axes}

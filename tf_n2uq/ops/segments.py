@@ -1,7 +1,8 @@
 """Staircases and piecewise linear functions over sorted breakpoints.
 
-Written for XLA, which makes one vectorized loop of a chain of elementwise operations and so keeps
-its temporaries in registers; `count_below` alone also runs, and converts, without it.
+The functions are written for XLA, which makes one vectorized loop of a chain of elementwise
+operations and so keeps the temporaries in registers. Only `count_below` also runs, and converts,
+without XLA.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import tensorflow as tf
 
 _MOST_COMPARED = 15
 # Sums are taken over rows of this shape: values that one instruction after the other adds up, and
-# columns for the vector unit. Fewer of either, and XLA no longer vectorizes; more, and it
-# compiles longer. The result does not depend on them but for rounding.
+# columns for the vector unit. With fewer of either, XLA no longer vectorizes; with more, XLA
+# compiles longer. The result depends on them by rounding alone.
 _UNROLLED, _COLUMNS = 16, 64
 ROW = _UNROLLED * _COLUMNS
 
 
 class SegmentSums(NamedTuple):
-    """What the gradient of a staircase's parameters is made of.
+    """The sums from which the gradient of a staircase's parameters is computed.
 
     With segments i = 1…n between breakpoints d_0…d_n, thresholds t_i inside them, and a weight g
     for every value z:
@@ -36,14 +37,14 @@ class SegmentSums(NamedTuple):
 
 
 def count_below(values: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
-    """Number of thresholds strictly below each value, by operations that TFLite has built in.
+    """Counts the thresholds strictly below each value, by operations that TFLite has built in.
 
     Args:
-        values: Any shape, float.
-        thresholds: `[n]`, ascending, same dtype, n = 2^b − 1 known statically.
+        values: A tensor of any shape and of a floating point dtype.
+        thresholds: `[n]`, ascending, of the same dtype, n = 2^b − 1 known statically.
 
     Returns:
-        int32, shape of `values`, 0..n. A NaN has no threshold below it.
+        int32, of the shape of `values`, 0..n. A NaN has no threshold below it.
     """
     n = thresholds.shape[0]
     if n <= _MOST_COMPARED:
@@ -61,15 +62,15 @@ def count_below(values: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
 
 
 def slope_at(values: tf.Tensor, breakpoints: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
-    """Slope of the segment that each value lies in, 0 outside of all segments.
+    """Returns the slope of the segment that each value lies in, and 0 outside of all segments.
 
     Args:
-        values: Any shape, float.
-        breakpoints: `[n + 1]`, ascending, same dtype: segment i is (d_{i−1}, d_i].
-        slopes: `[n]`.
+        values: A tensor of any shape and of a floating point dtype.
+        breakpoints: `[n + 1]`, ascending, of the same dtype: segment i is (d_{i−1}, d_i].
+        slopes: `[n]`, of the same dtype.
 
     Returns:
-        Shape and dtype of `values`.
+        A tensor with the shape and dtype of `values`.
     """
     zero = tf.zeros_like(values)
     slope = zero
@@ -81,14 +82,14 @@ def slope_at(values: tf.Tensor, breakpoints: tf.Tensor, slopes: tf.Tensor) -> tf
 def segment_sums(
     values: tf.Tensor, weights: tf.Tensor, breakpoints: tf.Tensor, thresholds: tf.Tensor
 ) -> SegmentSums:
-    """Sums of weights over the values of each segment.
+    """Returns the sums of weights over the values of each segment.
 
-    Each is taken over the segment alone: as differences of sums over everything above a
-    breakpoint they would be a third cheaper, and lose the digits of narrow segments.
+    Each sum is taken over its segment alone. Differences of sums over everything above a breakpoint
+    would be a third cheaper, and would lose the digits of narrow segments.
 
     Args:
-        values: `[m]`, float, m a multiple of `ROW`.
-        weights: `[m]`, same dtype.
+        values: `[m]`, of a floating point dtype, m a multiple of `ROW`.
+        weights: `[m]`, of the same dtype.
         breakpoints: `[n + 1]`, as for `slope_at`.
         thresholds: `[n]`, one inside each segment.
 

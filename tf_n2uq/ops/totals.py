@@ -1,4 +1,4 @@
-"""Sums over long vectors, inside of functions that XLA compiles."""
+"""Sums of elementwise functions of long vectors, inside of functions that XLA compiles."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def totals(
     """Adds up elementwise functions of vectors, in one pass that writes no values to memory.
 
     Args:
-        functions: Each of `[m]` of each vector to `[m]`, all in one float dtype; zero where all
-            vectors are zero.
-        tensors: Vectors `[size]`, size unknown statically or not.
+        functions: Functions of `[m]` values of each vector that return `[m]` values, all in one
+            float dtype, and zero where all vectors are zero.
+        tensors: Vectors `[size]`; the size may be unknown statically.
 
     Returns:
         The sum of each function, `[]`, in the dtype that it returns.

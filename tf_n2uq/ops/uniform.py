@@ -13,18 +13,18 @@ from tf_n2uq.ops.channels import reduction_axes
 def symmetric_integers(
     kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The symmetrically quantized kernel as integers, for export.
+    """Returns the symmetrically quantized kernel as integers and their scales, for the export.
 
     Args:
-        kernel: Any rank >= 1, float.
-        bits: 2..8.
+        kernel: A kernel of any rank >= 1 and of a floating point dtype.
+        bits: The bit-width, 2..8.
         channel_axis: The axis, or axes, of the output channels: (−2, −1) for DepthwiseConv2D.
 
     Returns:
         int32 of the kernel's shape, −(2^(b−1) − 1)..2^(b−1) − 1 (narrow range, as TFLite stores
-        kernels); and float32 scales, rank of `kernel`, length 1 in every axis that is not a
-        channel axis. integers·scale is `symmetric` of the float32 kernel, bit by bit. The scale
-        of a channel of zeros is 0.
+        kernels); and float32 scales of the rank of `kernel`, with length 1 in every axis that is
+        not a channel axis. integers·scale is `symmetric` of the float32 kernel, bit by bit. The
+        scale of a channel of zeros is 0.
 
     Raises:
         ValueError: `channel_axis` is not an axis of `kernel`.
@@ -40,11 +40,12 @@ def symmetric(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = 
 
     Args:
         kernel: As for `symmetric_integers`.
-        bits: 2..8.
+        bits: As for `symmetric_integers`.
         channel_axis: As for `symmetric_integers`.
 
     Returns:
-        Shape and dtype of `kernel`; computed in float32. A channel of zeros stays zero.
+        A tensor with the shape and dtype of `kernel`, computed in float32. A channel of zeros stays
+        zero.
 
     Raises:
         ValueError: As for `symmetric_integers`.

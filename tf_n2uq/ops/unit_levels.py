@@ -15,13 +15,13 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class UnitLevels:
-    """Level k of x in 0..1, worth (k + offset)/parts.
+    """A scheme of levels: x in 0..1 has the level k, whose value is (k + offset)/parts.
 
     Attributes:
-        level: Of x in 0..1 and the bits; k as a float, 0..2^b − 1.
-        parts: Of the bits; how many steps wide the interval is.
-        offset: What a level is worth beyond its number, in steps.
-        signed: Whether the values q stand for 2q − 1, as a kernel's do.
+        level: The function of x in 0..1 and the bits that returns k as a float, 0..2^b − 1.
+        parts: The function of the bits that returns the width of the interval in steps.
+        offset: The value of level 0, in steps.
+        signed: Whether a value q stands for 2q − 1, as the values of a kernel do.
     """
 
     level: Callable[[tf.Tensor, int], tf.Tensor]
@@ -53,16 +53,17 @@ def unit_levels(levels: str) -> UnitLevels:
     """Returns the level scheme of a name.
 
     Args:
-        levels: `original`, round(x(2^b − 1))/(2^b − 1); `modified`, min(floor(2^b x), 2^b − 1)/2^b;
-            `centered_symmetric`, half a step above that, for kernels; `centered_asymmetric`, the
-            same for tensors in 0..1.
+        levels: 'original' for round(x(2^b − 1))/(2^b − 1). 'modified' for
+            min(floor(2^b x), 2^b − 1)/2^b. 'centered_symmetric' for half a step above that, for
+            kernels. 'centered_asymmetric' for the same, for tensors in 0..1.
 
     Raises:
         ValueError: There is no such scheme.
     """
     if levels not in UNIT_LEVELS:
         raise ValueError(
-            f'levels: expected one of {", ".join(map(repr, UNIT_LEVELS))}, got {levels!r}.'
+            f'levels: expected one of {", ".join(map(repr, UNIT_LEVELS))}, got {levels!r}; choose '
+            'one of these.'
         )
     return UNIT_LEVELS[levels]
 
@@ -73,13 +74,13 @@ def quantize_unit(x: tf.Tensor, bits: int, levels: str) -> tf.Tensor:
     The gradient is straight-through: it passes where 0 <= x <= 1, and is zero elsewhere.
 
     Args:
-        x: Any shape, float.
-        bits: 2..8.
+        x: A tensor of any shape and of a floating point dtype.
+        bits: The bit-width, 2..8.
         levels: As for `unit_levels`.
 
     Returns:
-        Shape and dtype of `x`, values in 0..1; computed in float32, or float64 if that is the
-        dtype of `x`.
+        A tensor with the shape and dtype of `x` and values in 0..1, computed in float32, or in
+        float64 if that is the dtype of `x`.
 
     Raises:
         TypeError: `x` is not of a floating point dtype.

@@ -1,4 +1,4 @@
-"""One quantizer per bit-width, of which one is in use."""
+"""The quantizer of a network that runs at several bit-widths."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _INT8 = 8
 class AdaptiveQuantizer(ConfiguredQuantizer):
     """Quantizes with the quantizer of the active bit-width; each has variables of its own.
 
-    What is active is read when the call is made or traced: `tf_n2uq.set_bits` changes it.
+    The function and the gradient are those of that quantizer. A call reads the active bit-width
+    when it is made or traced, and `tf_n2uq.set_bits` changes it.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020
     (Switchable Clipping Level).
 
     Attributes:
-        quantizers: By bit-width; None where the tensor has been quantized to that already.
-        active_bits: One of these bit-widths.
+        quantizers: The quantizers by the bit-width of the network; None where the tensor has that
+            bit-width already.
+        active_bits: The active bit-width, one of these.
     """
 
     def __init__(
@@ -36,30 +38,34 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         """Makes a quantizer.
 
         Args:
-            quantizers: By bit-width, from the highest to the lowest; None passes tensors on.
-            active_bits: The bit-width to start with; None: the highest.
+            quantizers: The quantizers by bit-width, from the highest to the lowest; None passes
+                tensors on.
+            active_bits: The bit-width to start with, None for the highest.
 
         Raises:
             TypeError: A bit-width is not an integer.
-            ValueError: The bit-widths are not in 2..8 or do not descend, or `active_bits` is none
-                of them.
+            ValueError: A bit-width is not in 2..8, the bit-widths do not descend, or `active_bits`
+                is none of them.
         """
         widths = check_bit_widths(quantizers, 'quantizers')
         self.quantizers = dict(zip(widths, quantizers.values(), strict=True))
         self.active_bits = widths[0] if active_bits is None else active_bits
         if self.active_bits not in widths:
-            raise ValueError(f'active_bits: expected one of {widths}, got {active_bits!r}.')
+            raise ValueError(
+                f'active_bits: expected one of {widths}, got {active_bits!r}; give one of these.'
+            )
 
     def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
         """Adds the variables of all bit-widths to a layer.
 
         Args:
-            tensor_shape: Of the tensor.
-            name: Of the tensor.
+            tensor_shape: The shape of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variables.
 
         Returns:
-            Variables by `4bit_` and the name that the quantizer of 4 bits knows them by.
+            The variables of all quantizers. The name of each is the bit-width, as `4bit_`, and the
+            name that the quantizer of that bit-width knows the variable by.
         """
         return {
             f'{bits}bit_{key}': variable
@@ -78,13 +84,13 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         """Quantizes a tensor to the active bit-width.
 
         Args:
-            inputs: What the active quantizer takes.
+            inputs: A tensor that the active quantizer takes.
             training: Passed on.
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
             **kwargs: Passed on.
 
         Returns:
-            What the active quantizer returns; `inputs` if there is none.
+            The quantized tensor; `inputs` if the active bit-width has no quantizer.
         """
         if self.is_identity:
             return inputs
@@ -95,11 +101,14 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         """The quantizer of the active bit-width.
 
         Raises:
-            ValueError: It is None.
+            ValueError: The active bit-width has no quantizer.
         """
         quantizer = self.quantizers[self.active_bits]
         if quantizer is None:
-            raise ValueError(f'active_bits: at {self.active_bits} there is no quantizer here.')
+            raise ValueError(
+                f'active_bits: expected a bit-width that has a quantizer, got {self.active_bits}, '
+                'where tensors pass unchanged; ask is_identity first.'
+            )
         return quantizer
 
     @property
@@ -114,26 +123,26 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
 
     @property
     def keeps_scale(self) -> bool:
-        """As that of the active quantizer."""
+        """Whether the active quantizer keeps the scale of a kernel."""
         return self.active.keeps_scale
 
     @property
     def has_odd_integers(self) -> bool:
-        """As that of the active quantizer."""
+        """Whether all integers of the active quantizer are odd."""
         return self.active.has_odd_integers
 
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
-        """As that of the active quantizer."""
+        """Returns the bias divisor of the active quantizer, see `protocols.KernelQuantizer`."""
         return self.active.bias_divisor(kernel)
 
     def integers(
         self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As that of the active quantizer."""
+        """Returns the integers and units of the active quantizer."""
         return self.active.integers(kernel, self._active_weights(weights or {}))
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """As that of the active quantizer."""
+        """Returns the step of the active quantizer, float64 `[]`."""
         return self.active.step(self._active_weights(weights))
 
     def weights_at(self, bits: int, weights: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,10 +150,10 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
 
         Args:
             bits: The bit-width.
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            Variables by the names that the quantizer of that bit-width knows them by.
+            The variables by the names that the quantizer of that bit-width knows them by.
         """
         prefix = f'{bits}bit_'
         return {
@@ -166,7 +175,7 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> AdaptiveQuantizer:
-        """Makes a quantizer of what `get_config` returned."""
+        """Makes a quantizer from a config that `get_config` returned."""
         deserialize = keras.utils.legacy.deserialize_keras_object
         quantizers = {
             bits: None if quantizer is None else deserialize(quantizer)
@@ -184,8 +193,9 @@ def in_use(
     """Returns the quantizer that does the work, and its variables.
 
     Args:
-        quantizer: Any; of an adaptive one it is that of the active bit-width, if it has one.
-        weights: What its `build` returned.
+        quantizer: Any quantizer. For an adaptive one with a quantizer of the active bit-width, the
+            result is that quantizer; for any other, it is the quantizer itself.
+        weights: The dictionary that `build` of the quantizer returned.
     """
     if not isinstance(quantizer, AdaptiveQuantizer) or quantizer.is_identity:
         return quantizer, weights

@@ -1,4 +1,4 @@
-"""What all quantizers of the package have in common."""
+"""The base class of the quantizers of this package, and the variables that they make."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ _PARAMETER_MARK = '_tf_n2uq_quantizer_parameter'
 
 
 class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
-    """A TFMOT quantizer that is what its config says: equal, hashed and printed by it."""
+    """A TFMOT quantizer that compares, hashes and prints by its config.
+
+    It has the properties of `protocols.KernelQuantizer` that hold for most kernels, so that a
+    subclass says only what is different.
+    """
 
     @property
     def keeps_scale(self) -> bool:
         """Whether a quantized kernel is about as large as the float one.
 
-        If not, what stands behind the layer has to take up the difference.
+        If not, the rewrite and calibration scale the normalization behind the layer.
         """
         return True
 
     @property
     def is_identity(self) -> bool:
-        """Whether tensors pass unchanged, because what is in front has quantized them already."""
+        """Whether tensors pass unchanged, because the quantizer in front has the same values."""
         return False
 
     @property
@@ -33,10 +37,10 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return False
 
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
-        """What the last dense layer's kernel and bias are divided by at inference.
+        """Returns the number that the last dense layer's kernel and bias are divided by.
 
         Args:
-            kernel: The float kernel.
+            kernel: The float kernel, float32.
 
         Returns:
             float32 `[]`, > 0; None for a method that divides nothing.
@@ -55,17 +59,17 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return f'{type(self).__name__}({arguments})'
 
     def _entries(self, weights: Mapping[str, Any] | None, *names: str) -> list[Any]:
-        """The variables of `weights` that the quantizer needs.
+        """Returns the variables of `weights` that the quantizer needs.
 
         Raises:
-            ValueError: One of them is missing.
+            ValueError: A variable is missing.
         """
         missing = [name for name in names if weights is None or name not in weights]
         if missing:
             raise ValueError(
-                f'weights: expected {type(self).__name__} to be given the entries {list(names)}, '
-                f'{missing} missing from {sorted(weights or {})}; pass the dictionary that its '
-                'build() returned.'
+                f'weights: expected the entries {list(names)} for {type(self).__name__}, got '
+                f'{sorted(weights or {})} without {missing}; pass the dictionary that build() of '
+                'the quantizer returned.'
             )
         assert weights is not None
         return [weights[name] for name in names]
@@ -81,9 +85,9 @@ def add_parameter(
 
     Args:
         layer: The Keras layer that owns the variable.
-        name: Its name.
-        shape: Its shape.
-        value: Its start value in every element.
+        name: The name of the variable.
+        shape: The shape of the variable.
+        value: The start value of every element.
         **options: Further arguments of `add_weight`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The one check of a number of bits, and of several."""
+"""The check of bit-widths that users give."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ MOST_BITS = 8
 
 
 def check_bits(bits: int, name: str = 'bits') -> int:
-    """Returns a number of bits as an `int`, or says what is wrong with it.
+    """Returns a bit-width as an `int`, or says what is wrong with it.
 
     Args:
-        bits: What a user gave; any integer type.
-        name: What the user knows it as, for the error.
+        bits: The bit-width that a user gave, of any integer type.
+        name: The name of the user's argument, for the error.
 
     Returns:
         `bits`.
@@ -42,8 +42,8 @@ def check_bit_widths(bits: Iterable[int], name: str = 'bits') -> tuple[int, ...]
     """Returns the bit-widths of an adaptive network, or says what is wrong with them.
 
     Args:
-        bits: What a user gave; any iterable of integers.
-        name: What the user knows it as, for the error.
+        bits: The bit-widths that a user gave, any iterable of integers.
+        name: The name of the user's argument, for the error.
 
     Returns:
         `bits`.
@@ -53,10 +53,12 @@ def check_bit_widths(bits: Iterable[int], name: str = 'bits') -> tuple[int, ...]
         ValueError: A bit-width is not in 2..8, they do not descend, or there are none.
     """
     if isinstance(bits, (str, bytes)) or not isinstance(bits, Iterable):
-        raise TypeError(f'{name}: expected bit-widths such as (8, 6, 5, 4), got {bits!r}.')
+        raise TypeError(
+            f'{name}: expected bit-widths such as (8, 6, 5, 4), got {bits!r}; give a tuple.'
+        )
     widths = tuple(check_bits(value, f'{name}[{index}]') for index, value in enumerate(bits))
     if not widths:
-        raise ValueError(f'{name}: expected at least one bit-width, got none.')
+        raise ValueError(f'{name}: expected at least one bit-width, got none; give (8, 4).')
     if any(higher <= lower for higher, lower in itertools.pairwise(widths)):
         ordered = tuple(sorted(set(widths), reverse=True))
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The one check of a kernel's channel axis."""
+"""The check of a kernel's channel axis that users give."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ def check_channel_axis(channel_axis: int | Sequence[int]) -> int | tuple[int, ..
     """Returns an axis as an `int`, or several (a list, after loading) as a tuple.
 
     Args:
-        channel_axis: What a user or a config gave.
+        channel_axis: The axis or axes that a user or a config gave.
 
     Returns:
         An `int`, or a tuple of them.
 
     Raises:
-        TypeError: It is neither an integer nor a sequence of integers.
+        TypeError: `channel_axis` is neither an integer nor a sequence of integers.
     """
     try:
         if isinstance(channel_axis, Sequence):

@@ -1,4 +1,4 @@
-"""What quantizers of 0 to a clipping value have in common."""
+"""The base class of quantizers that clip to a range from 0 to a clipping value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.ops.pact import pact_levels
+from tf_n2uq.ops.pact import SMALLEST_CLIP, pact_levels
 from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.fitting import fit_levels
@@ -20,11 +20,11 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
     """Clips to 0..clip_value and rounds to 2**bits equally spaced levels.
 
-    Its variable is `clip_value` [1], float32. Subclasses say what gradient it has.
+    The variable is `clip_value` [1], float32. A subclass gives the gradient.
 
     Attributes:
-        start_clip_value: What it starts at.
-        learns_clip_value: Whether it is trainable.
+        start_clip_value: The start value of the variable.
+        learns_clip_value: Whether the variable is trainable.
     """
 
     start_clip_value: float
@@ -34,7 +34,7 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
         """Makes a quantizer.
 
         Args:
-            bits: Of the activation, 2..8.
+            bits: The bit-width of the activation, 2..8.
 
         Raises:
             TypeError: `bits` is not an integer.
@@ -47,7 +47,7 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
 
         Args:
             tensor_shape: Ignored: one clipping value serves the whole tensor.
-            name: Of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variable.
 
         Returns:
@@ -68,13 +68,13 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
         """Quantizes a tensor.
 
         Args:
-            inputs: Any shape, floating point dtype.
+            inputs: A tensor of any shape and of a floating point dtype.
             training: Ignored: the function is the same in training and inference.
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
 
         Raises:
             TypeError: `inputs` is not of a floating point dtype.
@@ -86,17 +86,17 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
 
     @abc.abstractmethod
     def _clipped(self, inputs: tf.Tensor, clip_value: tf.Variable) -> tf.Tensor:
-        """Clips and rounds, with the method's gradient."""
+        """Clips and rounds a tensor, with the method's gradient."""
 
     def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The integer levels of a tensor: `__call__` gives levels·`step`.
+        """Returns the integer levels of a tensor, which `__call__` multiplies by `step`.
 
         Args:
-            inputs: Any shape, floating point dtype.
-            weights: What `build` returned.
+            inputs: A tensor of any shape and of a floating point dtype.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            int32, shape of `inputs`, 0..2**bits − 1.
+            int32, of the shape of `inputs`, 0..2**bits − 1.
 
         Raises:
             ValueError: An entry of `weights` is missing.
@@ -105,29 +105,31 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
         return pact_levels(inputs, clip_value, self.bits)
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns what one level is worth: clip_value/n.
+        """Returns the difference between two levels: clip_value/(2**bits − 1).
 
         Args:
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            float64 `[]`, in units of the output.
+            float64 `[]`, > 0, in units of the output.
 
         Raises:
             ValueError: An entry of `weights` is missing.
         """
         (clip_value,) = self._entries(weights, 'clip_value')
-        return tf.cast(clip_value[0], tf.float64) / (2**self.bits - 1)
+        usable = tf.maximum(clip_value[0], SMALLEST_CLIP)
+        return tf.cast(usable, tf.float64) / (2**self.bits - 1)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """A clipping value that quantizes what was measured with the least squared error.
+        """Returns the clipping value that quantizes a tensor with the least squared error.
 
         Args:
-            statistics: Of the tensor that enters the quantizer. What is negative in it becomes
-                zero whatever the clipping value; `kernel_gain` has no variable to go to.
+            statistics: The statistics of the tensor that enters the quantizer. Negative values
+                count as zeros, which they become. `kernel_gain` is ignored, because no variable
+                could hold it.
 
         Returns:
-            `{'clip_value': [1]}`.
+            `{'clip_value': [1]}`, float32.
         """
         n = 2**self.bits - 1
         _, width = fit_levels(np.maximum(statistics.samples, 0), n)

@@ -1,4 +1,4 @@
-"""DoReFa-Net's kernel quantizer, with the levels and the rescaling of AdaBits and SAT."""
+"""The kernel quantizer of DoReFa-Net, with the levels of AdaBits and the rescaling of SAT."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ import tf_keras as keras
 from tf_n2uq.ops.dorefa import dorefa, dorefa_elementwise, dorefa_factor, dorefa_integers
 from tf_n2uq.ops.rescaling import check_rescale
 from tf_n2uq.ops.unit_levels import quantize_unit, unit_levels
-from tf_n2uq.quantizers.kernel import KernelQuantizer
+from tf_n2uq.quantizers.plain_kernel import PlainKernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class DoReFaQuantizer(KernelQuantizer):
+class DoReFaQuantizer(PlainKernelQuantizer):
     """Kernels, normalized by tanh and their maximum to −1..1, in 2**bits equally spaced levels.
 
-    The function and its gradient are `tf_n2uq.ops.dorefa`; with `centered_asymmetric` levels, which
-    are for tensors in 0..1, `tf_n2uq.ops.quantize_unit`. It has no variables.
+    With v = tanh(w)/max|tanh(w)| and q the level of (v + 1)/2, the output is (2q − 1)·factor. With
+    'original' levels q is round((v + 1)/2·n)/n, where n = 2**bits − 1. The factor is 1 without
+    rescaling.
+
+    The gradient takes the rounding for the identity and the factor for a constant. It goes through
+    the tanh and the maximum: it is that of factor·v. The function is `tf_n2uq.ops.dorefa`; with
+    'centered_asymmetric' levels, which are for tensors in 0..1, it is `tf_n2uq.ops.quantize_unit`.
+    The quantizer has no variables.
 
     Without rescaling the quantized kernel fills −1..1, however small the float one is. A batch
-    normalization behind the layer makes up for it; a layer that has none needs `stddev`.
+    normalization behind the layer makes up for that; a layer without one needs 'stddev'.
 
-    Source: Zhou et al., "DoReFa-Net", 2016, section 2.3; the levels: Jin et al., "AdaBits: Neural
-    Network Quantization with Adaptive Bit-Widths", CVPR 2020; the rescaling: Jin et al., "Towards
-    Efficient Training for Neural Network Quantization", 2019.
+    Source: Zhou et al., "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
+    Bitwidth Gradients", 2016, section 2.3, eq. 9; the levels: Jin et al., "AdaBits: Neural Network
+    Quantization with Adaptive Bit-Widths", CVPR 2020; the rescaling: Jin et al., "Towards Efficient
+    Training for Neural Network Quantization", 2019.
     """
 
     def __init__(
@@ -39,20 +46,21 @@ class DoReFaQuantizer(KernelQuantizer):
         """Makes a quantizer.
 
         Args:
-            bits: Of the kernel, 2..8.
-            levels: Where in 0..1 the levels lie, of which a kernel's are twice that less 1:
-                `original`, k/(2**bits − 1), to the nearest; `modified`, k/2**bits, rounded down;
-                `centered_symmetric`, half a step above these, so that their mean is zero;
-                `centered_asymmetric`, the same for a tensor in 0..1 itself.
-            rescale: None; `constant`, to a variance of 1/(output channels · positions); `stddev`,
-                to that of the float kernel.
+            bits: The bit-width of the kernel, 2..8.
+            levels: The place of the levels q in 0..1. 'original' levels are k/(2**bits − 1), and a
+                value goes to the nearest. 'modified' levels are k/2**bits, and a value is rounded
+                down. 'centered_symmetric' levels are half a step above these, so that the mean of
+                2q − 1 is zero. 'centered_asymmetric' levels are the same, for a tensor in 0..1
+                instead of a kernel.
+            rescale: None; 'constant', to a variance of 1/(output channels · positions); 'stddev',
+                to the variance of the float kernel.
             channel_axis: The kernel's axis of output channels; (-2, -1) for a depthwise kernel
                 `[h, w, c, m]`.
 
         Raises:
             TypeError: `bits` or an axis is not an integer.
-            ValueError: `bits` is not in 2..8, there are no such levels or rescaling, or a tensor in
-                0..1 was to be rescaled.
+            ValueError: `bits` is not in 2..8, there are no such levels or rescaling, or levels of a
+                tensor in 0..1 come with a rescaling.
         """
         super().__init__(bits, channel_axis)
         self._scheme = unit_levels(levels)
@@ -74,15 +82,15 @@ class DoReFaQuantizer(KernelQuantizer):
         """Quantizes a kernel.
 
         Args:
-            inputs: The kernel, float; with `centered_asymmetric` levels, a tensor in 0..1, to which
-                it is clipped.
-            training: Chooses the implementation, not the result: what is not in training gets
-                plain operations in place of compiled functions.
+            inputs: The kernel, of a floating point dtype; with 'centered_asymmetric' levels a
+                tensor, which is clipped to 0..1.
+            training: Chooses the implementation, and not the result: training has compiled
+                functions, inference has plain operations, which converters understand.
             weights: Ignored.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
         """
         del weights, kwargs
         if not self._scheme.signed:
@@ -106,13 +114,13 @@ class DoReFaQuantizer(KernelQuantizer):
         return self.rescale == 'stddev'
 
     def bias_divisor(self, kernel: tf.Tensor) -> tf.Tensor | None:
-        """What the last dense layer's kernel and bias are divided by at inference.
+        """Returns the number that the last dense layer's kernel and bias are divided by.
 
         Args:
-            kernel: The float kernel.
+            kernel: The float kernel, float32.
 
         Returns:
-            float32 `[]`, the factor of the rescaling; None without.
+            float32 `[]`, the factor of the rescaling; None without a rescaling.
         """
         if self.rescale is None:
             return None
@@ -120,7 +128,7 @@ class DoReFaQuantizer(KernelQuantizer):
 
     @property
     def has_odd_integers(self) -> bool:
-        """Whether the kernel's integers are the odd ones: of `modified` levels they are not."""
+        """Whether all integers are odd: they are, except with 'modified' levels."""
         return self.level_scheme != 'modified'
 
     def integers(
@@ -129,7 +137,7 @@ class DoReFaQuantizer(KernelQuantizer):
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.dorefa_integers`.
 
         Args:
-            kernel: float32.
+            kernel: The float kernel, float32.
             weights: Ignored.
 
         Returns:
@@ -162,7 +170,7 @@ class DoReFaQuantizer(KernelQuantizer):
     def _refuse_activation(self) -> NoReturn:
         raise ValueError(
             'quantizer: expected one for activations, whose levels are whole numbers of a step '
-            f'with zero, which is what is padded, among them; got {self!r}. Use '
+            f'with zero, which is what is padded, among them; got {self!r}; use '
             f'DoReFaInputQuantizer({self.bits}) or PACTQuantizer({self.bits}).'
         )
 

@@ -1,4 +1,4 @@
-"""DoReFa-Net's activation quantizer."""
+"""The activation quantizer of DoReFa-Net."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from tf_n2uq.quantizers.clipping import ClippingQuantizer
 class DoReFaInputQuantizer(ClippingQuantizer):
     """Clips to 0..clip_value, which is not learned, and rounds to 2**bits equally spaced levels.
 
-    The paper clips to 0..1, and so does this until it is calibrated: the variable `clip_value` [1],
-    float32 and not trainable, starts at 1, and calibration sets it to what suits a network whose
-    activations lie elsewhere. The gradient passes where 0 < x < clip_value.
+    With the clipping value α and n = 2**bits − 1, the output is round(clip(x, 0, α)·n/α)·α/n.
+
+    The gradient passes to x where 0 < x < α, and is zero elsewhere.
+
+    The variable `clip_value` [1], float32 and not trainable, starts at 1, the paper's value.
+    Calibration sets it to a value that suits networks whose activations lie elsewhere.
 
     Source: Zhou et al., "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
     Bitwidth Gradients", 2016, section 2.4.

@@ -1,4 +1,4 @@
-"""N2UQ's weight quantizer."""
+"""The kernel quantizer of N2UQ."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.n2uq import entropy_preserving, kernel_integers
-from tf_n2uq.quantizers.kernel import KernelQuantizer
+from tf_n2uq.quantizers.plain_kernel import PlainKernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class EntropyPreservingQuantizer(KernelQuantizer):
+class EntropyPreservingQuantizer(PlainKernelQuantizer):
     """Kernels in 2**bits equally spaced levels, scaled so that all levels are about as likely.
 
-    The function and its gradient are `tf_n2uq.ops.entropy_preserving`. It has no variables.
+    Each output channel has the scale c = γ·mean|w| with γ = (2**bits − 1)/2**(bits−1). With
+    n = 2**bits − 1, the output is (2·round((clip(w/c, −1, 1) + 1)/2·n)/n − 1)·c, which is c/n times
+    an odd integer.
 
-    Source: Liu et al., "Nonuniform-to-Uniform Quantization", CVPR 2022, section 3.3.
+    The gradient is that of the published code: w gets 1/c times the upstream gradient, also where
+    |w| > c, and c gets none. In a channel of zeros the gradient passes unchanged. The function is
+    `tf_n2uq.ops.entropy_preserving`. The quantizer has no variables.
+
+    Source: Liu et al., "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization via
+    Generalized Straight-Through Estimation", CVPR 2022, section 3.3.
     """
 
     def __call__(
@@ -31,13 +38,13 @@ class EntropyPreservingQuantizer(KernelQuantizer):
         """Quantizes a kernel.
 
         Args:
-            inputs: The kernel, float.
+            inputs: The kernel, of a floating point dtype.
             training: Ignored: a kernel is quantized the same in training and inference.
             weights: Ignored.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
 
         Raises:
             ValueError: `channel_axis` is not an axis of the kernel.
@@ -47,7 +54,7 @@ class EntropyPreservingQuantizer(KernelQuantizer):
 
     @property
     def has_odd_integers(self) -> bool:
-        """Whether the kernel's integers are the odd ones: they are."""
+        """Whether all integers of a quantized kernel are odd: they are."""
         return True
 
     def integers(
@@ -56,7 +63,7 @@ class EntropyPreservingQuantizer(KernelQuantizer):
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.kernel_integers`.
 
         Args:
-            kernel: float32.
+            kernel: The float kernel, float32.
             weights: Ignored.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Uniform levels that fit sampled values best."""
+"""Uniform levels that fit sampled values with the least squared error."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _MAX_SAMPLES = 2**14
 
 
 def fit_levels(samples: np.ndarray, count: int) -> tuple[float, float]:
-    """Finds the origin and step of uniform levels with the smallest mean squared error.
+    """Finds the origin and the step of uniform levels with the smallest mean squared error.
 
-    Levels are `origin + step · k`, k in 0..count; a value goes to the nearest. Where no sample is
-    negative the origin is 0, so that zeros stay zeros; else it is searched together with the
-    step, as both ends of the range shrink from the extremes towards zero.
+    The levels are `origin + step · k` for k in 0..count, and a value goes to the nearest. Where no
+    sample is negative the origin is 0, so that zeros stay zeros. Elsewhere the origin is searched
+    together with the step: both ends of the range shrink from the extremes towards zero.
 
     Args:
-        samples: finite values of any shape.
-        count: number of steps, 2^bits − 1.
+        samples: Finite values of any shape.
+        count: The number of steps, 2^bits − 1.
 
     Returns:
-        `(origin, step)`, step > 0. Samples that are all zero give `(0, 1 / count)`.
+        `(origin, step)` with step > 0. Samples that are all zero give `(0, 1 / count)`.
     """
     values = np.asarray(samples, np.float64).ravel()
     if len(values) > _MAX_SAMPLES:

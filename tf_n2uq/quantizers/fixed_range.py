@@ -1,4 +1,4 @@
-"""Affine quantizer of a range that is known beforehand."""
+"""The quantizer of a tensor whose range is known beforehand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 class FixedRangeQuantizer(RangeQuantizer):
     """Rounds to 2**bits equally spaced values between two constants; there is nothing to learn.
 
-    TFLite's operators for sigmoid, tanh and softmax write in one scale only.
+    The function and the gradient are those of `RangeQuantizer`, with constants for its variables.
+    TFLite's operators for sigmoid, tanh and softmax write in one scale only, which is such a range.
 
     Source: TensorFlow Lite's 8-bit quantization specification, operators LOGISTIC, TANH, SOFTMAX.
     """
@@ -28,7 +29,7 @@ class FixedRangeQuantizer(RangeQuantizer):
         Args:
             low: The smallest value, at most 0.
             high: The largest value, at least 0 and above `low`.
-            bits: Of the tensor, 2..8.
+            bits: The bit-width of the tensor, 2..8.
 
         Raises:
             TypeError: `bits` is not an integer.
@@ -38,7 +39,7 @@ class FixedRangeQuantizer(RangeQuantizer):
         if not (low <= 0 <= high and low < high):
             raise ValueError(
                 f'low, high: expected a range with zero in it, low <= 0 <= high and low < high, '
-                f'got {low!r} and {high!r}.'
+                f'got {low!r} and {high!r}; give such as 0 and 1.'
             )
         self.low, self.high = float(low), float(high)
 
@@ -57,13 +58,13 @@ class FixedRangeQuantizer(RangeQuantizer):
         """Quantizes a tensor; the gradient passes inside the range and is zero outside.
 
         Args:
-            inputs: Any shape, floating point dtype.
-            training: Ignored.
+            inputs: A tensor of any shape and of a floating point dtype.
+            training: Ignored: the function is the same in training and inference.
             weights: Ignored.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`; computed in float32.
+            A tensor with the shape and dtype of `inputs`, computed in float32.
         """
         del training, weights, kwargs
         quantized = tf.quantization.fake_quant_with_min_max_args(
@@ -72,12 +73,12 @@ class FixedRangeQuantizer(RangeQuantizer):
         return tf.cast(quantized, inputs.dtype)
 
     def bounds(self, weights: Mapping[str, Any]) -> tuple[float, float]:
-        """Returns the smallest and the largest value that get through."""
+        """Returns the ends of the range, see `RangeQuantizer.bounds`."""
         del weights
         return self.low, self.high
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns what one of the `2**bits` values is above the one before it, float64 `[]`."""
+        """Returns the difference between two neighbouring values, float64 `[]`, > 0."""
         del weights
         return tf.constant((self.high - self.low) / (2**self.bits - 1), tf.float64)
 

@@ -1,4 +1,4 @@
-"""N2UQ's activation quantizer."""
+"""The activation quantizer of N2UQ."""
 
 from __future__ import annotations
 
@@ -24,19 +24,28 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 class LearnableThresholdQuantizer(ConfiguredQuantizer):
     """Learned, unequally spaced input thresholds; equally spaced output levels 0, 2/n … 2.
 
-    The function and its gradient are `tf_n2uq.ops.learnable_threshold`. The variables, all float32
-    and trainable, n = 2**bits − 1: `start` [1], `intervals` [n], `input_scale` [1] and
-    `output_scale` [1]. They start at 0, 2/n each, 1 and 1, as published: uniform quantization
-    of 0..2.
+    With n = 2**bits − 1 intervals aᵢ > 0 that begin at s, d₀ = s and dᵢ = dᵢ₋₁ + aᵢ, the level of
+    x·input_scale is the number of thresholds dᵢ₋₁ + aᵢ/2 below it. The output is
+    level·2/n·output_scale.
 
-    Source: Liu et al., "Nonuniform-to-Uniform Quantization", CVPR 2022, section 3.2.
+    The gradient of x, s, aᵢ and input_scale is that of the piecewise linear function which rises by
+    2/n from dᵢ₋₁ to dᵢ and is constant outside, the expectation of stochastic rounding (generalized
+    straight-through estimation). output_scale gets level·2/n. The function is
+    `tf_n2uq.ops.learnable_threshold`.
+
+    The variables, all float32 and trainable, are `start` [1], `intervals` [n], `input_scale` [1]
+    and `output_scale` [1]. They start at 0, 2/n each, 1 and 1, as published, which is uniform
+    quantization of 0..2.
+
+    Source: Liu et al., "Nonuniform-to-Uniform Quantization: Towards Accurate Quantization via
+    Generalized Straight-Through Estimation", CVPR 2022, sections 3.1 and 3.2, eq. 6 to 9.
     """
 
     def __init__(self, bits: int) -> None:
         """Makes a quantizer.
 
         Args:
-            bits: Of the activation, 2..8.
+            bits: The bit-width of the activation, 2..8.
 
         Raises:
             TypeError: `bits` is not an integer.
@@ -46,7 +55,7 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
 
     @property
     def steps(self) -> int:
-        """Number of thresholds, and of intervals: 2**bits − 1."""
+        """The number of thresholds and of intervals: 2**bits − 1."""
         return 2**self.bits - 1
 
     def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
@@ -54,7 +63,7 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
 
         Args:
             tensor_shape: Ignored: one staircase serves the whole tensor.
-            name: Of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variables.
 
         Returns:
@@ -78,14 +87,14 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         """Quantizes a tensor.
 
         Args:
-            inputs: Any shape, floating point dtype.
-            training: Chooses the implementation, not the result: what is not in training gets
-                plain operations in place of compiled functions, which converters understand.
-            weights: What `build` returned.
+            inputs: A tensor of any shape and of a floating point dtype.
+            training: Chooses the implementation, and not the result: training has compiled
+                functions, inference has plain operations, which converters understand.
+            weights: The dictionary that `build` returned.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
 
         Raises:
             TypeError: `inputs` is not of a floating point dtype.
@@ -105,23 +114,23 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         """Returns the level of each value.
 
         Args:
-            inputs: Any shape, floating point dtype.
-            weights: What `build` returned.
+            inputs: A tensor of any shape and of a floating point dtype.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            int32, shape of `inputs`, 0..n.
+            int32, of the shape of `inputs`, 0..n.
         """
         parameters = self._entries(weights, 'start', 'intervals', 'input_scale')
         return threshold_levels(inputs, *parameters)
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns what one level is worth: the output is `step · levels`.
+        """Returns the difference between two levels of the output: 2/n·output_scale.
 
         Args:
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            float64 `[]`, in units of the output; negative where the output scale is.
+            float64 `[]`, in units of the output; negative where the output scale is negative.
 
         Raises:
             ValueError: An entry of `weights` is missing.
@@ -130,16 +139,16 @@ class LearnableThresholdQuantizer(ConfiguredQuantizer):
         return tf.cast(output_scale[0], tf.float64) * 2 / self.steps
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """Returns start values for a tensor: the uniform levels with the smallest squared error.
+        """Returns the uniform thresholds and levels with the smallest squared error.
 
-        The input scale maps the levels' range to a width of 2, so that the intervals start at
-        2/n as published.
+        The input scale maps the range of the levels to a width of 2, so that the intervals start
+        at 2/n as published.
 
         Args:
-            statistics: What was seen of the tensor.
+            statistics: The statistics of the tensor that enters the quantizer.
 
         Returns:
-            Arrays by the names of the variables.
+            An array for each variable, float32.
         """
         origin, step = fit_levels(statistics.samples, self.steps)
         input_scale = 2 / (self.steps * step)

@@ -1,4 +1,4 @@
-"""What quantizers with a learned step have in common."""
+"""The base class of quantizers with a learned step."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from tf_n2uq.quantizers.bits import check_bits
 
 
 class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
-    """Rounds to 2**bits multiples of a learned step.
+    """Rounds to 2**bits multiples of a learned step, from a lowest one on.
 
-    The function and its gradient are `tf_n2uq.ops.lsq`. The variable `step_size` [1], float32 and
-    trainable, starts as for a tensor whose mean magnitude is 1.
+    The function is `tf_n2uq.ops.lsq`. The variable `step_size` [1], float32 and trainable, starts
+    at the paper's value for a tensor whose mean magnitude is 1. A subclass says which level is the
+    lowest.
     """
 
     def __init__(self, bits: int) -> None:
         """Makes a quantizer.
 
         Args:
-            bits: Of the tensor, 2..8.
+            bits: The bit-width of the tensor, 2..8.
 
         Raises:
             TypeError: `bits` is not an integer.
@@ -36,7 +37,11 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
 
     @abc.abstractmethod
     def lowest(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns the lowest level, a whole number <= 0 as a float `[]` or `[1]`."""
+        """Returns the lowest level, a whole number <= 0 as a float `[]` or `[1]`.
+
+        Args:
+            weights: The dictionary that `build` returned.
+        """
 
     @abc.abstractmethod
     def start_lowest(self) -> int:
@@ -47,7 +52,7 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
 
         Args:
             tensor_shape: Ignored: one step serves the whole tensor.
-            name: Of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variable.
 
         Returns:
@@ -58,7 +63,7 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         return {'step_size': add_parameter(layer, f'{name}_step_size', (1,), start)}
 
     def highest(self, lowest: Any) -> Any:
-        """Returns the highest level, of the dtype of the lowest."""
+        """Returns the highest level, of the type and dtype of the lowest."""
         return lowest + (2**self.bits - 1)
 
     def __call__(
@@ -71,13 +76,13 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         """Quantizes a tensor.
 
         Args:
-            inputs: Any shape, floating point dtype.
+            inputs: A tensor of any shape and of a floating point dtype.
             training: Ignored: the function is the same in training and inference.
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
 
         Raises:
             TypeError: `inputs` is not of a floating point dtype.
@@ -87,14 +92,14 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         return lsq(inputs, *self._parameters(weights))
 
     def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
-        """The integer levels of a tensor: `__call__` gives levels·`step`.
+        """Returns the integer levels of a tensor, which `__call__` multiplies by `step`.
 
         Args:
-            inputs: Any shape, floating point dtype.
-            weights: What `build` returned.
+            inputs: A tensor of any shape and of a floating point dtype.
+            weights: The dictionary that `build` returned.
 
         Returns:
-            int32, shape of `inputs`.
+            int32, of the shape of `inputs`.
 
         Raises:
             ValueError: An entry of `weights` is missing.
@@ -104,11 +109,11 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
     def integers(
         self, kernel: tf.Tensor, weights: Mapping[str, Any] | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns a kernel as `integers · unit`, for export.
+        """Returns a quantized kernel as integers and a unit, whose product it is, bit by bit.
 
         Args:
-            kernel: float32.
-            weights: What `build` returned.
+            kernel: The float kernel, float32.
+            weights: The dictionary that `build` returned.
 
         Returns:
             int32 of the kernel's shape, and one float32 unit that broadcasts against it.
@@ -122,10 +127,10 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         return lsq_levels(kernel, unit, lowest, highest), shaped
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns what one level is worth.
+        """Returns the difference between two levels, which is the learned step.
 
         Args:
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
 
         Returns:
             float64 `[]`, > 0, in units of the output.
@@ -136,7 +141,7 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
         return tf.cast(self._parameters(weights)[0], tf.float64)
 
     def _parameters(self, weights: Mapping[str, Any] | None) -> tuple[Any, Any, Any]:
-        """The step `[]`, as far as it is usable, and the lowest and the highest level."""
+        """Returns the step `[]`, at least 1e-8, and the lowest and the highest level."""
         (step,) = self._entries(weights, 'step_size')
         assert weights is not None
         lowest = self.lowest(weights)
@@ -145,14 +150,16 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
 
 
 def start_step(samples: np.ndarray, highest: int) -> float:
-    """The paper's start value: 2·mean|x|/√Q_P.
+    """Returns LSQ's start value of a step: 2·mean|x|/√Q_P.
 
     Args:
-        samples: Values of the tensor, any shape.
-        highest: Q_P, the highest level.
+        samples: Values of the tensor, of any shape.
+        highest: The highest level, Q_P of the paper.
 
     Returns:
-        The step, > 0.
+        The step, at least 1e-8.
+
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.1.
     """
     mean = float(np.mean(np.abs(samples), dtype=np.float64))
     return max(2 * mean / highest**0.5, SMALLEST_STEP)

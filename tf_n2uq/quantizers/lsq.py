@@ -1,4 +1,4 @@
-"""LSQ's quantizer."""
+"""The kernel quantizer of LSQ."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 class LSQQuantizer(LearnedStepQuantizer):
     """Rounds to 2**bits multiples of a learned step, from a fixed lowest one on.
 
-    Its variable `step_size` [1] is trainable; its gradient is scaled by 1/√(N·Q_P), N the number of
-    values of the tensor.
+    With the step s, v = x/s and the lowest and highest levels −Q_N and Q_P, the output is
+    round(clip(v, −Q_N, Q_P))·s.
 
-    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020.
+    Gradients, times the upstream gradient: x gets 1 where −Q_N < v < Q_P, and 0 elsewhere. s gets
+    round(v) − v there, −Q_N below and Q_P above, summed up over the tensor and multiplied by
+    1/√(N·Q_P), N the number of its values. The function is `tf_n2uq.ops.lsq`.
+
+    The variable `step_size` [1] is float32 and trainable.
+
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2, eq. 1 to 5.
     """
 
     def __init__(self, bits: int, signed: bool = True) -> None:
         """Makes a quantizer.
 
         Args:
-            bits: Of the tensor, 2..8.
-            signed: Levels −2**(bits−1)..2**(bits−1) − 1, as for kernels; else 0..2**bits − 1.
+            bits: The bit-width of the tensor, 2..8.
+            signed: Whether the levels are −2**(bits−1)..2**(bits−1) − 1, as for kernels; else they
+                are 0..2**bits − 1.
 
         Raises:
             TypeError: `bits` is not an integer.
@@ -47,13 +54,13 @@ class LSQQuantizer(LearnedStepQuantizer):
         return tf.constant(self.start_lowest(), tf.float32)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """The paper's start value, 2·mean|x|/√Q_P.
+        """Returns the paper's start value, 2·mean|x|/√Q_P.
 
         Args:
-            statistics: Of the tensor that enters the quantizer.
+            statistics: The statistics of the tensor that enters the quantizer.
 
         Returns:
-            `{'step_size': [1]}`.
+            `{'step_size': [1]}`, float32.
         """
         step = start_step(statistics.samples, self.highest(self.start_lowest()))
         return {'step_size': np.array([step], np.float32)}

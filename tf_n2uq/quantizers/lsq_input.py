@@ -1,4 +1,4 @@
-"""LSQ's quantizer for activations that may or may not be negative."""
+"""The activation quantizer of LSQ, for tensors that may or may not be negative."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class LSQInputQuantizer(LearnedStepQuantizer):
-    """LSQ with unsigned levels, or signed ones where calibration finds that these fit better.
+    """Rounds to 2**bits multiples of a learned step, from 0 on or with signed levels.
 
-    A graph does not show what is negative: behind a ReLU nothing is, behind a swish little. So the
-    lowest level is a variable: `lowest` [1], float32, not trainable, starts at 0, that is 0..Q_P =
-    2**bits − 1 as the paper has it; calibration may make it −2**(bits−1). Either way level 0 is
-    zero, which is what is padded.
+    The function and its gradients are those of `LSQQuantizer`. The levels are 0..2**bits − 1, as in
+    the paper, or −2**(bits−1)..2**(bits−1) − 1 if calibration finds that these fit better: a graph
+    does not show whether a tensor is negative. Either way zero, which is padded, is a level.
 
-    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020.
+    The variables are `step_size` [1], float32 and trainable, and `lowest` [1], float32 and not
+    trainable. The lowest level starts at 0.
+
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2. Choosing the
+    lowest level by calibration is ours.
     """
 
     def start_lowest(self) -> int:
-        """Returns 0: unsigned."""
+        """Returns 0, the lowest level before calibration."""
         return 0
 
     def build(self, tensor_shape: Any, name: str, layer: keras.layers.Layer) -> dict[str, Any]:
@@ -35,7 +38,7 @@ class LSQInputQuantizer(LearnedStepQuantizer):
 
         Args:
             tensor_shape: Ignored: one step serves the whole tensor.
-            name: Of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variables.
 
         Returns:
@@ -50,13 +53,13 @@ class LSQInputQuantizer(LearnedStepQuantizer):
         return tf.convert_to_tensor(lowest)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """The lowest level with the lesser squared error, and the paper's start value for it.
+        """Returns the lowest level with the smaller squared error, and the paper's step for it.
 
         Args:
-            statistics: Of the tensor that enters the quantizer.
+            statistics: The statistics of the tensor that enters the quantizer.
 
         Returns:
-            `{'step_size': [1], 'lowest': [1]}`.
+            `{'step_size': [1], 'lowest': [1]}`, float32.
         """
         samples = np.asarray(statistics.samples, np.float64)
         choices = [0, -(2 ** (self.bits - 1))]

@@ -1,4 +1,4 @@
-"""PACT activation quantizer."""
+"""The activation quantizer of PACT, which SAT and one layer of N2UQ use as well."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from tf_n2uq.quantizers.clipping import ClippingQuantizer
 class PACTQuantizer(ClippingQuantizer):
     """Clips to 0..clip_value, which is learned, and rounds to 2**bits equally spaced levels.
 
-    The function and its gradients are `tf_n2uq.ops.pact`. Its variable `clip_value` [1], float32
-    and trainable, starts at 2.
+    With the clipping value α and n = 2**bits − 1, the output is y = round(clip(x, 0, α)·n/α)·α/n.
+
+    Gradients, times the upstream gradient: x gets 1 where 0 < x < α, and 0 elsewhere. The sum over
+    the tensor goes to α: with `gradient='paper'` of 1 where x >= α; with 'calibrated' also of
+    (y − x)/α where 0 < x < α; with 'published_n2uq' of y/α everywhere and of 1 more where x >= α.
+    The function is `tf_n2uq.ops.pact`.
+
+    The variable `clip_value` [1], float32 and trainable, starts at 2.
 
     Source: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
-    2018.
+    2018, eq. 1 to 3; 'calibrated': Jin et al., "Towards Efficient Training for Neural Network
+    Quantization", 2019; 'published_n2uq': the published code of Liu et al., "Nonuniform-to-Uniform
+    Quantization", CVPR 2022.
     """
 
     start_clip_value, learns_clip_value = 2.0, True
@@ -28,9 +36,9 @@ class PACTQuantizer(ClippingQuantizer):
         """Makes a quantizer.
 
         Args:
-            bits: Of the activation, 2..8.
-            gradient: Of the clipping value: `paper`, PACT's own; `calibrated`, SAT's, which also
-                gets the quantization error; `published_n2uq`, that of N2UQ's MobileNetV2.
+            bits: The bit-width of the activation, 2..8.
+            gradient: The gradient of the clipping value: 'paper', PACT's own; 'calibrated', SAT's,
+                which contains the quantization error; 'published_n2uq', that of N2UQ's MobileNetV2.
 
         Raises:
             TypeError: `bits` is not an integer.

@@ -1,4 +1,4 @@
-"""What quantizers of kernels that learn nothing beside the kernel have in common."""
+"""The base class of kernel quantizers that learn nothing beside the kernel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.channel_axis import check_channel_axis
 
 
-class KernelQuantizer(ConfiguredQuantizer):
-    """A quantizer of a kernel, which is all that it computes with: it has no variables."""
+class PlainKernelQuantizer(ConfiguredQuantizer):
+    """A quantizer that computes with the kernel alone, and has no variables."""
 
     def __init__(self, bits: int, channel_axis: int | Sequence[int] = -1) -> None:
         """Makes a quantizer.
 
         Args:
-            bits: Of the kernel, 2..8.
+            bits: The bit-width of the kernel, 2..8.
             channel_axis: The kernel's axis of output channels; (-2, -1) for a depthwise kernel
                 `[h, w, c, m]`.
 

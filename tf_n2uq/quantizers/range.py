@@ -1,4 +1,4 @@
-"""Affine quantizer with a trained range, for the tensors between layers."""
+"""The quantizer of the tensors between layers, with a range that follows the data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ _SMALLEST_WIDTH = 2e-6
 class RangeQuantizer(ConfiguredQuantizer):
     """Rounds to 2**bits equally spaced values between a running minimum and maximum.
 
-    The variables `min` and `max` are float32 scalars, not trainable: in training they follow the
-    batches' extremes, of which the range always includes zero. Exactly −6 and 6 means untrained:
-    the first batch then sets them, later ones move them by `1 − decay` of the difference. A batch
-    that holds a NaN or an infinity, or nothing, leaves them as they are.
+    With the range a..b, moved by less than half a step so that zero is one of the values, and the
+    step s = (b − a)/(2**bits − 1), the output is round((clip(x, a, b) − a)/s)·s + a.
+
+    The gradient passes to x inside the range, and is zero outside.
+
+    The variables `min` and `max` are float32 scalars and not trainable. In training they follow
+    the extremes of the batches, and the range always includes zero. The start values, exactly −6
+    and 6, mean that the range has seen nothing: the first batch then sets it, and later batches
+    move it by `1 − decay` of the difference. An empty batch, and one that holds a NaN or an
+    infinity, leaves the range as it is.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", CVPR 2018, section 3.1.
@@ -36,12 +42,12 @@ class RangeQuantizer(ConfiguredQuantizer):
         """Makes a quantizer.
 
         Args:
-            bits: Of the tensor, 2..8.
-            decay: What the range keeps of itself per batch, in 0 <= decay < 1.
+            bits: The bit-width of the tensor, 2..8.
+            decay: The part of itself that the range keeps per batch, in 0 <= decay < 1.
 
         Raises:
             TypeError: `bits` is not an integer.
-            ValueError: `bits` is not in 2..8, or `decay` not in its range.
+            ValueError: `bits` is not in 2..8, or `decay` is not in its range.
         """
         self.bits = check_bits(bits)
         if not 0 <= decay < 1:
@@ -55,7 +61,7 @@ class RangeQuantizer(ConfiguredQuantizer):
 
         Args:
             tensor_shape: Ignored: one range serves the whole tensor.
-            name: Of the tensor.
+            name: The name of the tensor.
             layer: The layer that owns the variables.
 
         Returns:
@@ -82,16 +88,14 @@ class RangeQuantizer(ConfiguredQuantizer):
     ) -> tf.Tensor:
         """Quantizes a tensor, after updating the range in training.
 
-        The gradient passes inside the range and is zero outside.
-
         Args:
-            inputs: Any shape, floating point dtype.
+            inputs: A tensor of any shape and of a floating point dtype.
             training: Whether to update the range: a bool, None for no, or a boolean tensor.
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`; computed in float32.
+            A tensor with the shape and dtype of `inputs`, computed in float32.
 
         Raises:
             ValueError: An entry of `weights` is missing.
@@ -109,19 +113,20 @@ class RangeQuantizer(ConfiguredQuantizer):
         return tf.cast(quantized, inputs.dtype)
 
     def bounds(self, weights: Mapping[str, Any]) -> tuple[float, float]:
-        """Returns the smallest and the largest value that get through.
+        """Returns the ends of the range; the output may lie up to half a step beside them.
 
         Args:
-            weights: What `build` returned, with values (not inside a `tf.function`).
+            weights: The dictionary that `build` returned, with values (not inside a
+                `tf.function`).
         """
         low, high = (np.float32(v.numpy()) for v in self._entries(weights, 'min', 'max'))
         return float(low), float(max(high, low + np.float32(_SMALLEST_WIDTH)))
 
     def step(self, weights: Mapping[str, Any]) -> tf.Tensor:
-        """Returns what one of the `2**bits` values is above the one before it.
+        """Returns the difference between two neighbouring values of the output.
 
         Args:
-            weights: What `build` returned.
+            weights: The dictionary that `build` returned.
 
         Returns:
             float64 `[]`, > 0.
@@ -133,13 +138,13 @@ class RangeQuantizer(ConfiguredQuantizer):
         return tf.maximum(high - low, _SMALLEST_WIDTH) / (2**self.bits - 1)
 
     def calibrated(self, statistics: TensorStatistics) -> dict[str, np.ndarray]:
-        """Returns the range of a tensor: all that was seen of it, and zero.
+        """Returns the range from the smallest to the largest value of a tensor, with zero in it.
 
         Args:
-            statistics: What was seen of the tensor.
+            statistics: The statistics of the tensor that enters the quantizer.
 
         Returns:
-            Arrays by the names of the variables.
+            `{'min': [], 'max': []}`, float32.
         """
         low, high = _usable_range(tf.constant(statistics.minimum), tf.constant(statistics.maximum))
         return {'min': low.numpy(), 'max': high.numpy()}
@@ -170,7 +175,7 @@ class RangeQuantizer(ConfiguredQuantizer):
 
 
 def _usable_range(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """A range with zero in it, not empty, and not mistaken for an untrained one."""
+    """Returns a range with zero in it that is not empty, and not taken for an untrained one."""
     low = tf.minimum(low, 0.0)
     high = tf.maximum(tf.maximum(high, 0.0), low + _SMALLEST_WIDTH)
     mistaken = (low == UNTRAINED_MIN) & (high == UNTRAINED_MAX)
@@ -181,11 +186,12 @@ def is_trained(weights: Mapping[str, Any]) -> bool:
     """Tells whether a range has seen data, in training or calibration.
 
     Args:
-        weights: What `RangeQuantizer.build` returned, with values (not inside a `tf.function`).
+        weights: The dictionary that `build` of a range returned, with values (not inside a
+            `tf.function`).
 
     Returns:
-        False while the variables are at their start values −6 and 6; a range without variables
-        has nothing to see.
+        False while the variables are at their start values −6 and 6. True for a range without
+        variables, which needs no data.
     """
     if not weights:
         return True

@@ -1,4 +1,4 @@
-"""What calibration knows of a tensor."""
+"""Statistics of a tensor, which calibration collects."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MIN_ROWS = 256
 
 @dataclasses.dataclass(frozen=True)
 class TensorStatistics:
-    """What was seen of a tensor that enters a quantizer.
+    """Statistics of a tensor that enters a quantizer.
 
     Attributes:
-        minimum: smallest value seen.
-        maximum: largest value seen.
-        samples: float32 `[rows, channels]`, values at random positions of the tensor.
-        kernel_gain: what the quantizer's output has to be multiplied by to make up for the
-            norm that the quantized kernel behind it has lost.
+        minimum: The smallest value of all data.
+        maximum: The largest value of all data.
+        samples: The values at random positions of the tensor, float32 `[rows, channels]`.
+        kernel_gain: The factor on the quantizer's output that makes up for the norm that the
+            quantized kernel behind it has lost.
     """
 
     minimum: float
@@ -28,7 +28,12 @@ class TensorStatistics:
     kernel_gain: float = 1.0
 
     def merged(self, other: TensorStatistics, generator: np.random.Generator) -> TensorStatistics:
-        """Returns the statistics of both; samples beyond 2^18 values are thinned at random."""
+        """Returns the statistics of two parts of the data together.
+
+        Args:
+            other: The statistics of the other part.
+            generator: Chooses the samples that stay where there are more than 2^18 values.
+        """
         samples = np.concatenate([self.samples, other.samples])
         limit = max(_MIN_ROWS, _MAX_VALUES // samples.shape[1])
         if len(samples) > 2 * limit:

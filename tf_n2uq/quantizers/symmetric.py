@@ -1,4 +1,4 @@
-"""Symmetric uniform quantizer for kernels of 8-bit layers."""
+"""The kernel quantizer of 8-bit layers, of any method."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.ops.uniform import symmetric, symmetric_integers
-from tf_n2uq.quantizers.kernel import KernelQuantizer
+from tf_n2uq.quantizers.plain_kernel import PlainKernelQuantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class SymmetricQuantizer(KernelQuantizer):
-    """Kernels rounded to multiples of max|w|/(2**(bits−1) − 1) per output channel.
+class SymmetricQuantizer(PlainKernelQuantizer):
+    """Kernels rounded to multiples of a unit per output channel, as TFLite stores int8 kernels.
 
-    The function and its gradient are `tf_n2uq.ops.symmetric`; its grid is the one on which TFLite
-    stores int8 kernels. It has no variables.
+    The unit is u = max|w|/(2**(bits−1) − 1), and the output is round(w/u)·u.
+
+    Nothing is clipped, and the gradient is the identity. The function is `tf_n2uq.ops.symmetric`.
+    The quantizer has no variables.
+
+    Source: TensorFlow Lite's 8-bit quantization specification, per-axis kernels.
     """
 
     def __init__(self, bits: int = 8, channel_axis: int | Sequence[int] = -1) -> None:
         """Makes a quantizer.
 
         Args:
-            bits: Of the kernel, 2..8.
+            bits: The bit-width of the kernel, 2..8.
             channel_axis: The kernel's axis of output channels; (-2, -1) for a depthwise kernel
                 `[h, w, c, m]`.
 
@@ -44,13 +48,13 @@ class SymmetricQuantizer(KernelQuantizer):
         """Quantizes a kernel.
 
         Args:
-            inputs: The kernel, float.
+            inputs: The kernel, of a floating point dtype.
             training: Ignored: a kernel is quantized the same in training and inference.
             weights: Ignored.
             **kwargs: Ignored.
 
         Returns:
-            Shape and dtype of `inputs`.
+            A tensor with the shape and dtype of `inputs`.
 
         Raises:
             ValueError: `channel_axis` is not an axis of the kernel.
@@ -64,7 +68,7 @@ class SymmetricQuantizer(KernelQuantizer):
         """Returns a kernel as `integers · unit`, for export; see `tf_n2uq.ops.symmetric_integers`.
 
         Args:
-            kernel: float32.
+            kernel: The float kernel, float32.
             weights: Ignored.
 
         Returns:

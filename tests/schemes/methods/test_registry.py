@@ -71,7 +71,8 @@ def test_an_unknown_name_is_told_the_known_ones():
 
 
 def test_a_registered_method_is_known_everywhere():
-    assert tf_n2uq.register_method('mine', 'Mine', {'soft': {'sharpness': 0.5}})(MyScheme)
+    decorate = tf_n2uq.register_method('mine', 'Mine', {'soft': {'sharpness': 0.5}})
+    assert decorate(MyScheme) is MyScheme
     assert tf_n2uq.method('mine').options == ('sharpness',)
     assert 'mine' in [method.name for method in tf_n2uq.methods()]
     scheme = tf_n2uq.AdaBitsScheme((5, 3), method='mine', sharpness=2.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_n2uq.layers import Deployment
 from tf_n2uq.quantizers import check_bit_widths
 from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
 from tf_n2uq.schemes.adaptive.adaptive_transform import AdaptiveLayoutTransform
@@ -26,8 +27,7 @@ class AdaBitsScheme(LowBitScheme):
     ranges. The model starts from a float network, and every bit-width gets a copy of that
     network's normalizations.
 
-    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020,
-    section 3.
+    Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020.
 
     Attributes:
         bit_widths: The bit-widths of the network, from the highest to the lowest.
@@ -45,6 +45,7 @@ class AdaBitsScheme(LowBitScheme):
         layers: Mapping[str, int | None] | None = None,
         weight_only: bool = False,
         shared_affine: bool = False,
+        deployment: Deployment | None = None,
         **method_options: Any,
     ) -> None:
         """Creates the scheme.
@@ -63,6 +64,7 @@ class AdaBitsScheme(LowBitScheme):
                 or are float with `tensor_bits=None`.
             shared_affine: Whether batch normalizations have one scale and one offset for all
                 bit-widths. Statistics are never shared.
+            deployment: The grid of levels and biases in an integer file, see `LowBitScheme`.
             **method_options: Further arguments of the method's scheme, for example `levels` and
                 `rescale` of 'sat'.
 
@@ -72,7 +74,9 @@ class AdaBitsScheme(LowBitScheme):
                 expression is not valid, or there is no such method.
         """
         self.bit_widths = check_bit_widths(bits)
-        super().__init__(self.bit_widths[0], boundary_bits, tensor_bits, layers)
+        super().__init__(
+            self.bit_widths[0], boundary_bits, tensor_bits, layers, deployment=deployment
+        )
         found = find_method(method)
         _check_options(found, method_options)
         self.method = method

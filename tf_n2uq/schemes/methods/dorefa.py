@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.quantizers import DoReFaInputQuantizer, DoReFaQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -24,10 +21,10 @@ class DoReFaQuantizeConfig(MethodQuantizeConfig):
     Bitwidth Gradients", 2016, sections 2.3 and 2.4.
     """
 
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> DoReFaQuantizer:
         return DoReFaQuantizer(self.weight_bits, channel_axis=channel_axis)
 
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> DoReFaInputQuantizer:
         return DoReFaInputQuantizer(self.activation_bits)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.quantizers import LSQInputQuantizer, LSQQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -23,11 +20,11 @@ class LSQQuantizeConfig(MethodQuantizeConfig):
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.
     """
 
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> LSQQuantizer:
         del channel_axis
         return LSQQuantizer(self.weight_bits, signed=True)
 
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> LSQInputQuantizer:
         return LSQInputQuantizer(self.activation_bits)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.quantizers import LSQPlusInputQuantizer, LSQPlusQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -24,11 +21,11 @@ class LSQPlusQuantizeConfig(MethodQuantizeConfig):
     better initialization", CVPR Workshops 2020, section 3.
     """
 
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> LSQPlusQuantizer:
         del channel_axis
         return LSQPlusQuantizer(self.weight_bits)
 
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> LSQPlusInputQuantizer:
         return LSQPlusInputQuantizer(self.activation_bits)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-import tensorflow_model_optimization as tfmot
-
-from tf_n2uq.quantizers import RangeQuantizer, SymmetricQuantizer
+from tf_n2uq.quantizers import (
+    ActivationQuantizer,
+    KernelQuantizer,
+    RangeQuantizer,
+    ScaledQuantizer,
+    SymmetricQuantizer,
+)
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
@@ -60,33 +62,33 @@ class MethodQuantizeConfig(KernelQuantizeConfig, abc.ABC):
         )
 
     @abc.abstractmethod
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> KernelQuantizer:
         """Returns the method's quantizer for a kernel.
 
         Args:
             channel_axis: The axis of the kernel's output channels, or both for a depthwise kernel.
 
         Returns:
-            A new `tf_n2uq.quantizers.KernelQuantizer`.
+            A new quantizer for `weight_bits`, which are 2..7.
         """
 
     @abc.abstractmethod
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> ActivationQuantizer:
         """Returns the method's quantizer for the layer's input.
 
         Returns:
-            A new `tf_n2uq.quantizers.ActivationQuantizer`.
+            A new quantizer for `activation_bits`, which are 2..7.
         """
 
-    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> KernelQuantizer:
         if self.weight_bits == 8:
             return SymmetricQuantizer(8, channel_axis)
         return self.method_kernel_quantizer(channel_axis)
 
-    def input_quantizer(self) -> _Quantizer | None:
+    def input_quantizer(self) -> ActivationQuantizer | None:
         return None if self.activation_bits == 8 else self.method_input_quantizer()
 
-    def activation_quantizer(self) -> _Quantizer:
+    def activation_quantizer(self) -> ScaledQuantizer:
         return self.input_quantizer() or RangeQuantizer(8)
 
     def get_config(self) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.quantizers import EntropyPreservingQuantizer, LearnableThresholdQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -24,10 +21,12 @@ class N2UQQuantizeConfig(MethodQuantizeConfig):
     Generalized Straight-Through Estimation", CVPR 2022, sections 3.2 and 3.3.
     """
 
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(
+        self, channel_axis: int | tuple[int, int]
+    ) -> EntropyPreservingQuantizer:
         return EntropyPreservingQuantizer(self.weight_bits, channel_axis)
 
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> LearnableThresholdQuantizer:
         return LearnableThresholdQuantizer(self.activation_bits)
 
 

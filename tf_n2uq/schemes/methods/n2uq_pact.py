@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.quantizers import EntropyPreservingQuantizer, PACTQuantizer
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -41,13 +38,13 @@ class N2UQPACTQuantizeConfig(KernelQuantizeConfig):
             )
         self.bits = bits
 
-    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> EntropyPreservingQuantizer:
         return EntropyPreservingQuantizer(self.bits, channel_axis)
 
-    def input_quantizer(self) -> _Quantizer:
+    def input_quantizer(self) -> PACTQuantizer:
         return PACTQuantizer(self.bits)
 
-    def activation_quantizer(self) -> _Quantizer:
+    def activation_quantizer(self) -> PACTQuantizer:
         return PACTQuantizer(self.bits)
 
     def get_config(self) -> dict[str, Any]:

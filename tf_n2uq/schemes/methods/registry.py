@@ -29,7 +29,7 @@ class Method:
     name: str
     title: str
     scheme: type[LowBitScheme]
-    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def options(self) -> tuple[str, ...]:

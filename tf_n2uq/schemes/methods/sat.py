@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 from absl import logging
 
+from tf_n2uq.layers import Deployment
 from tf_n2uq.ops import check_rescale
 from tf_n2uq.ops.unit_levels import KERNEL_LEVELS
 from tf_n2uq.quantizers import DoReFaQuantizer, PACTQuantizer
 from tf_n2uq.schemes.methods.method_config import MethodQuantizeConfig
 from tf_n2uq.schemes.methods.registry import register_method
 from tf_n2uq.schemes.methods.scheme import LowBitScheme
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
@@ -54,10 +52,10 @@ class SATQuantizeConfig(MethodQuantizeConfig):
         super().__init__(bits, weight_bits, activation_bits)
         self.levels, self.rescale = _checked(levels, rescale)
 
-    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
+    def method_kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> DoReFaQuantizer:
         return DoReFaQuantizer(self.weight_bits, self.levels, self.rescale, channel_axis)
 
-    def method_input_quantizer(self) -> _Quantizer:
+    def method_input_quantizer(self) -> PACTQuantizer:
         return PACTQuantizer(self.activation_bits, 'calibrated')
 
     def get_config(self) -> dict[str, Any]:
@@ -92,6 +90,7 @@ class SATScheme(LowBitScheme):
         activation_bits: int | None = None,
         levels: str = 'modified',
         rescale: str | None = 'stddev',
+        deployment: Deployment | None = None,
     ) -> None:
         """Creates the scheme.
 
@@ -110,13 +109,16 @@ class SATScheme(LowBitScheme):
                 the float kernel has, which a trained network needs. 'constant' gives it one that
                 does not depend on the float kernel, for training from scratch. With None, kernels
                 fill −1..1.
+            deployment: As for every scheme.
 
         Raises:
             TypeError: A bit-width is not an integer.
             ValueError: A bit-width is out of its range, an expression is not valid, or there are no
                 such levels or rescaling.
         """
-        super().__init__(bits, boundary_bits, tensor_bits, layers, weight_bits, activation_bits)
+        super().__init__(
+            bits, boundary_bits, tensor_bits, layers, weight_bits, activation_bits, deployment
+        )
         self.levels, self.rescale = _checked(levels, rescale)
         if self.levels == 'modified' and 2 in (self.weight_bits, *self.layers.values()):
             logging.warning(

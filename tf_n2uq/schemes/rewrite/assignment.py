@@ -1,4 +1,4 @@
-"""Which layers a scheme quantizes, and to how many bits."""
+"""The assignment of bits and configs to the layers of a network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
 
 @dataclasses.dataclass
 class Assignment:
-    """What the rewrite is to do with the steps of a graph.
+    """The steps of a graph that the rewrite quantizes, and their configs.
 
     Attributes:
-        annotated: names of the steps that may be touched.
-        configs: the config of each annotated step with a kernel.
+        annotated: The names of the steps that the rewrite may change.
+        configs: The config of each annotated step with a kernel, by the name of the step.
     """
 
     annotated: set[str]
@@ -29,23 +29,25 @@ class Assignment:
 
 
 def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Assignment:
-    """Decides for every annotated layer.
+    """Decides for every annotated layer whether, and to how many bits, it is quantized.
 
-    A config given to the layer comes first, then `layers=`, then the boundary, then `bits`.
+    A config that the layer was annotated with comes first, then `layers=`, then the boundary, then
+    `bits`.
 
     Args:
-        graph: the model.
-        requested: `{layer name: QuantizeConfig or None}` of the annotated layers.
-        scheme: the scheme.
+        graph: The graph of the model.
+        requested: The `QuantizeConfig` of each annotated layer, or None, by the name of the layer.
+        scheme: The scheme.
 
     Returns:
         The assignment.
 
     Raises:
-        ValueError: if an expression in `layers=` matches no annotated layer, or a layer cannot
-            be quantized.
+        ValueError: An expression in `layers=` matches no annotated layer, or gives bits to layers
+            without a kernel alone; or a layer cannot be quantized.
     """
     _check_patterns(scheme.layers, requested)
+    _check_bits_are_taken(scheme.layers, requested, graph)
     boundary = _boundary(graph)
     result = Assignment(set(), {})
     for step in graph:
@@ -71,7 +73,7 @@ def _decide(
         if not has_kernel:
             raise ValueError(
                 f'quantize_config: expected a layer with a kernel for {given!r}, got '
-                f'{type(step.layer).__name__} {step.name!r}. Annotate it without a config.'
+                f'{type(step.layer).__name__} {step.name!r}; annotate it without a config.'
             )
         return False, given
     pattern = next((p for p in scheme.layers if re.fullmatch(p, step.origin)), None)
@@ -90,7 +92,7 @@ def _decide(
 
 
 def _keeps_own_config(config: Any) -> bool:
-    """A config of somebody else's is TFMOT's business: it wraps the layer afterwards."""
+    """Tells whether a layer has a config of another package, with which TFMOT wraps it later."""
     return config is not None and not isinstance(config, KernelQuantizeConfig)
 
 
@@ -100,7 +102,29 @@ def _check_patterns(layers: Mapping[str, int | None], requested: Mapping[str, An
             known = ', '.join(sorted(requested))
             raise ValueError(
                 f'layers: expected expressions that match the whole name of an annotated layer, '
-                f'got {pattern!r}, which matches none of: {known}.'
+                f'got {pattern!r}, which matches none of: {known}; correct the expression, or '
+                'annotate the layer.'
+            )
+
+
+def _check_bits_are_taken(
+    layers: Mapping[str, int | None], requested: Mapping[str, Any], graph: Graph
+) -> None:
+    """Checks that each number of bits has a layer with a kernel, which alone takes bits."""
+    kinds = {step.origin: type(step.layer).__name__ for step in graph if step.origin in requested}
+    # Layers that nobody knows are refused by name later.
+    may_take = {
+        step.origin for step in graph if _has_kernel(step.layer) or spec_of(step.layer) is None
+    }
+    for pattern, bits in layers.items():
+        matched = [name for name in kinds if re.fullmatch(pattern, name)]
+        if bits is not None and not may_take.intersection(matched):
+            named = ', '.join(f'{name!r} ({kinds[name]})' for name in matched)
+            raise ValueError(
+                f'layers: expected expressions for bits that match a layer with a kernel, got '
+                f'{{{pattern!r}: {bits}}}, which matches {named}, where nothing takes bits; name '
+                'the layer whose kernel and input are to have them, or give None to leave a layer '
+                'in float.'
             )
 
 
@@ -126,7 +150,7 @@ def _check_supported(step: Step, graph: Graph) -> None:
 
 
 def _boundary(graph: Graph) -> set[str]:
-    """Kernel layers with no other kernel layer before, or none after them."""
+    """Returns the steps with a kernel that have no other kernel before, or none behind them."""
     order = graph.in_order()
     after_kernel: dict[str, bool] = {}
     for step in order:

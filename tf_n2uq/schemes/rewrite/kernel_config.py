@@ -1,4 +1,4 @@
-"""What every method's TFMOT `QuantizeConfig` has in common."""
+"""The base class of the TFMOT `QuantizeConfig` of every layer with a kernel."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq.layers.layer_spec import KernelAxes, spec_of
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
+from tf_n2uq.quantizers import KernelQuantizer, ScaledQuantizer, TensorQuantizer
 
 
 class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
     """A TFMOT `QuantizeConfig` for a layer with a kernel and a quantized input.
 
-    Under a scheme of this project, the kernel goes through `kernel_quantizer` and the layer's
-    input through `input_quantizer`. Under any other scheme, TFMOT cannot quantize inputs: then
-    the layer's activation goes through `input_quantizer`'s function instead.
+    Under a scheme of this package, the kernel goes through `kernel_quantizer`, and the layer's
+    input goes through `input_quantizer`. Other schemes cannot quantize inputs, because TFMOT does
+    not: under them, the layer's activation goes through `activation_quantizer`.
     """
 
     @abc.abstractmethod
-    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> _Quantizer:
-        """Returns a new quantizer for a kernel with these output channel axes."""
+    def kernel_quantizer(self, channel_axis: int | tuple[int, int]) -> KernelQuantizer:
+        """Returns a new quantizer for a kernel.
+
+        Args:
+            channel_axis: The axis of the kernel's output channels, or both for a depthwise kernel.
+        """
 
     @abc.abstractmethod
-    def input_quantizer(self) -> _Quantizer | None:
+    def input_quantizer(self) -> ScaledQuantizer | None:
         """Returns a new quantizer for the layer's input; None if its 8-bit range is enough."""
 
     @abc.abstractmethod
-    def activation_quantizer(self) -> _Quantizer:
-        """Returns a new quantizer for the layer's activation, for schemes of others."""
+    def activation_quantizer(self) -> ScaledQuantizer:
+        """Returns a new quantizer for the layer's activation, under schemes of others."""
 
     def get_weights_and_quantizers(
         self, layer: keras.layers.Layer
-    ) -> Sequence[tuple[tf.Variable, _Quantizer]]:
+    ) -> Sequence[tuple[tf.Variable, KernelQuantizer]]:
         return [
             (getattr(layer, attribute), self.kernel_quantizer(axis))
             for attribute, axis in _kernels_of(layer)
@@ -45,7 +48,7 @@ class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
 
     def get_activations_and_quantizers(
         self, layer: keras.layers.Layer
-    ) -> Sequence[tuple[Any, _Quantizer]]:
+    ) -> Sequence[tuple[Any, ScaledQuantizer]]:
         if not hasattr(layer, 'activation'):
             return []
         return [(layer.activation, self.activation_quantizer())]
@@ -62,7 +65,7 @@ class KernelQuantizeConfig(tfmot.quantization.keras.QuantizeConfig, abc.ABC):
         if quantize_activations:
             (layer.activation,) = quantize_activations
 
-    def get_output_quantizers(self, layer: keras.layers.Layer) -> Sequence[_Quantizer]:
+    def get_output_quantizers(self, layer: keras.layers.Layer) -> Sequence[TensorQuantizer]:
         return []
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +84,7 @@ def _kernels_of(layer: keras.layers.Layer) -> tuple[KernelAxes, ...]:
     if spec is None or not spec.kernels:
         raise ValueError(
             'layer: expected a layer with a kernel that can be quantized, such as a convolution or '
-            f'a dense layer, got {type(layer).__name__} {layer.name!r}. Annotate it without this '
-            'config.'
+            f'a dense layer, got {type(layer).__name__} {layer.name!r}; annotate the layer without '
+            'this config.'
         )
     return spec.kernels
