@@ -37,6 +37,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy $(SOURCES)
 
 bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/quantizer_op.py
 	$(BIN)/python benchmarks/training_step.py --rounds 9
 	$(BIN)/python benchmarks/adaptive_step.py --rounds 9
