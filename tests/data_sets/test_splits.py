@@ -174,3 +174,9 @@ def test_a_wrong_argument_is_named(split, arguments, error, message):
 def test_wrong_arrays_are_named(pixels, classes, message):
     with pytest.raises(ValueError, match=message):
         ArraySplit(pixels, classes, maximum=16)
+
+
+@pytest.mark.parametrize(('maximum', 'error'), [(0, ValueError), (16.0, TypeError)])
+def test_a_maximum_that_is_no_maximum_is_named(maximum, error):
+    with pytest.raises(error, match='maximum: expected'):
+        ArraySplit(np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2, int), maximum)

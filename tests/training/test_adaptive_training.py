@@ -118,6 +118,16 @@ def test_logs_have_the_sum_and_one_loss_and_accuracy_per_bit_width(blobs, batche
         assert by_name[f'accuracy_{bits}bit'] == pytest.approx(np.mean(predicted == labels))
 
 
+def test_images_without_labels_need_a_teacher(blobs):
+    points, _ = blobs
+    trainer = AdaptiveTraining(adaptive_model(points))
+    trainer.compile('sgd', cross_entropy)
+    images = tf.data.Dataset.from_tensors(points)
+    for use in (trainer.fit, trainer.evaluate):
+        with pytest.raises(ValueError, match='data: expected labels, because there is no teacher'):
+            use(images, verbose=0)
+
+
 def test_each_bit_width_gathers_statistics_of_its_own(blobs, batches):
     model = adaptive_model(blobs[0])
     trainer = AdaptiveTraining(model)

@@ -162,9 +162,13 @@ class ArraySplit(Split):
             maximum: The value of `images` that means 1.0.
 
         Raises:
-            ValueError: There is no example, `images` are not uint8 with four dimensions or
-                have values above `maximum`, or `labels` are not one integer for each image.
+            TypeError: `maximum` is not an integer.
+            ValueError: There is no example, `images` are not uint8 with four dimensions or have
+                values above `maximum`, `maximum` is below one, or `labels` are not one integer for
+                each image.
         """
+        if integer(maximum, 'maximum') < 1:
+            raise ValueError(f'maximum: expected at least 1, got {maximum}. Give 255 for bytes.')
         if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
             raise ValueError(
                 'images: expected uint8 [examples, height, width, channels] with at least one '

@@ -163,8 +163,11 @@ class AdaptiveTraining(StudentTrainer):
         Args:
             data: `(images, labels)` or `(images, labels, sample_weight)`. With a teacher `images`
                 alone will do.
+
+        Raises:
+            ValueError: There are neither labels nor a teacher.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = self._unpacked(data)
         variables = self.trainable_variables
         gradients: list[tf.Tensor | None] = [None] * len(variables)
         soft = self._teacher_logits(x)
@@ -190,8 +193,11 @@ class AdaptiveTraining(StudentTrainer):
 
         Args:
             data: As for `train_step`.
+
+        Raises:
+            ValueError: There are neither labels nor a teacher.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = self._unpacked(data)
         soft = self._teacher_logits(x)
         for number, scores in enumerate(self._scores.held[1]):
             with at_bits(self.student, scores.bits):
@@ -202,6 +208,16 @@ class AdaptiveTraining(StudentTrainer):
             if y is not None:
                 scores.count(y, prediction, sample_weight)
         return self.get_metrics_result()
+
+    def _unpacked(self, data: Any) -> tuple[Any, Any, Any]:
+        """Returns images, labels and sample weights of a batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if y is None and self._teacher.held is None:
+            raise ValueError(
+                'data: expected labels, because there is no teacher, got images alone. Give '
+                '(images, labels).'
+            )
+        return x, y, sample_weight
 
     def _loss_at(
         self,
