@@ -1,4 +1,4 @@
-"""The data of `compare_methods.py`: decoded once, and fewer training images where asked."""
+"""The data of `compare_methods.py`, decoded once and held in memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class DecodedSplit(Split):
     """The first examples of another split, decoded once and held in memory as float32."""
 
     def __init__(self, split: Split, examples: int | None = None) -> None:
-        """Decodes.
+        """Decodes the examples.
 
         Args:
-            split: where the examples come from.
-            examples: how many; None for all.
+            split: The split that the examples come from.
+            examples: The number of examples, None for all.
         """
         examples = examples or split.examples
         batches = split.dataset(min(examples, _DECODING_BATCH))
@@ -56,17 +56,17 @@ class DecodedSplit(Split):
 
 
 def load(name: str, data_dir: str | Path | None, train_examples: int | None) -> ImageData:
-    """Loads a data set, the same splits for every seed of a comparison.
+    """Loads a data set, with the same splits for every seed of a comparison.
 
     Args:
-        name: as for `tf_n2uq.data.load`.
-        data_dir: likewise.
-        train_examples: how many training images to keep, None for all.
+        name: The name of the data set, as for `tf_n2uq.data.load`.
+        data_dir: The folder of the data set, as for `tf_n2uq.data.load`.
+        train_examples: The number of training images to keep, None for all.
 
     Raises:
-        ImportError: if the data set needs a package that is not installed.
-        OSError: if its files are missing.
-        ValueError: if it is not known or broken, or has fewer training images.
+        ImportError: The data set needs a package that is not installed.
+        OSError: Files of the data set are missing.
+        ValueError: The data set is not known, is broken, or has fewer training images.
     """
     data = tf_n2uq.data.load(name, data_dir=data_dir, seed=0)
     there = data.train.examples

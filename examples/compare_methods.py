@@ -3,9 +3,10 @@
     python examples/compare_methods.py                            # scikit-learn's digits
     python examples/compare_methods.py --dataset fashion_mnist --methods n2uq,lsq --bits 2
 
-Per seed one float network is trained; every method at every bit-width starts from its weights and
-sees the same batches for as many epochs. The same command goes on where an interrupted one ended;
-with more methods, bits or seeds it adds their runs. docs/comparison.md says the rest.
+For each seed one float network is trained. Every method at every bit-width starts from the weights
+of that network, and sees the same batches for as many epochs. The same command goes on where an
+interrupted one ended; with more methods, bits or seeds it adds their runs. docs/comparison.md tells
+more.
 """
 
 from __future__ import annotations
@@ -77,13 +78,16 @@ _LARGER = dict(model='resnet20', width=0.5, epochs=12, float_epochs=5, batch_siz
 
 
 def settings_from_flags() -> Settings:
-    """Returns the defaults of the data set with the flags that were given.
+    """Returns the settings: the defaults of the data set, replaced by the flags that were given.
 
     Raises:
-        ValueError: if the learning rate is not above zero.
+        ValueError: The learning rate is not above zero.
     """
     if not FLAGS.learning_rate > 0:
-        raise ValueError(f'--learning_rate: expected more than 0, got {FLAGS.learning_rate}.')
+        raise ValueError(
+            f'--learning_rate: expected more than 0, got {FLAGS.learning_rate}. Give a number such '
+            'as 2.5e-3.'
+        )
     values = dict(_DIGITS if FLAGS.dataset == 'digits' else _LARGER)
     for field in dataclasses.fields(Settings):
         if field.name in FLAGS and FLAGS[field.name].value is not None:
@@ -97,12 +101,13 @@ def numbers(flag: str, low: int, high: int) -> list[int]:
     """Returns the integers of a flag.
 
     Args:
-        flag: its name.
-        low: the smallest that is allowed.
-        high: the largest.
+        flag: The name of the flag.
+        low: The smallest integer that is allowed.
+        high: The largest integer that is allowed.
 
     Raises:
-        ValueError: if there is none, one twice, or one that is not an integer in that range.
+        ValueError: The flag has no value, has one twice, or has one that is not an integer in that
+            range.
     """
     values = []
     for text in distinct(flag, FLAGS[flag].value):
@@ -111,7 +116,10 @@ def numbers(flag: str, low: int, high: int) -> list[int]:
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            raise ValueError(f'--{flag}: expected integers of {low} to {high}, got {text!r}.')
+            raise ValueError(
+                f'--{flag}: expected integers of {low} to {high}, got {text!r}. Give integers in '
+                'that range, with commas.'
+            )
         values.append(value)
     return [int(value) for value in distinct(flag, values)]
 
@@ -119,26 +127,35 @@ def numbers(flag: str, low: int, high: int) -> list[int]:
 def distinct(flag: str, values: Sequence[str | int]) -> Sequence[str | int]:
     """Returns the values of a flag.
 
+    Args:
+        flag: The name of the flag.
+        values: The values that the flag was given.
+
     Raises:
-        ValueError: if there is none, or one twice.
+        ValueError: The flag has no value, or has one twice.
     """
     repeated = sorted({str(value) for value in values if values.count(value) > 1})
     if repeated or not values:
         got = f'{", ".join(repeated)} more than once' if repeated else 'nothing'
-        raise ValueError(f'--{flag}: expected values with commas, each once, got {got}.')
+        raise ValueError(
+            f'--{flag}: expected values with commas, each once, got {got}. Give each value once.'
+        )
     return values
 
 
 def runs_from_flags() -> list[Run]:
-    """Returns the runs, those first that make an interrupted comparison useful.
+    """Returns the runs, in an order that makes an interrupted comparison useful.
 
     Raises:
-        ValueError: if a method, bit-width or seed is not one, or given twice.
+        ValueError: A method, bit-width or seed is not known, or is given twice.
     """
     methods = [str(method) for method in distinct('methods', FLAGS.methods)]
     for method in methods:
         if method not in SUBJECTS:
-            raise ValueError(f'--methods: expected some of {", ".join(SUBJECTS)}, got {method!r}.')
+            raise ValueError(
+                f'--methods: expected some of {", ".join(SUBJECTS)}, got {method!r}. Give some of '
+                'these, with commas.'
+            )
     all_bits = sorted(numbers('bits', 2, 8))
     widest_first = tuple(reversed(all_bits))
     runs = []
@@ -153,16 +170,20 @@ def runs_from_flags() -> list[Run]:
 
 
 def check_together(runs: Sequence[Run], out: Path) -> None:
-    """Checks that adaptive networks are to have the bit-widths that they were trained at.
+    """Checks that adaptive networks have the bit-widths that they were trained at.
+
+    Args:
+        runs: The runs that are asked for.
+        out: The folder of the comparison.
 
     Raises:
-        ValueError: if the folder holds one with others.
+        ValueError: The folder holds an adaptive network with other bit-widths.
     """
     for run in (run for run in runs if run.together):
         expected = run.training_folder(out)
         for folder in expected.parent.glob(f'{run.method}_*_together'):
             together = folder.name.removeprefix(f'{run.method}_').removesuffix('_together')
-            # Not a method whose name begins alike.
+            # Another method may have a name that begins alike.
             if folder != expected and re.fullmatch(r'\d(_\d)*', together):
                 raise ValueError(
                     f'--bits: expected {together.replace("_", ",")}, which {run.method} was '
@@ -174,8 +195,12 @@ def check_together(runs: Sequence[Run], out: Path) -> None:
 def check_settings(out: Path, settings: Settings) -> None:
     """Records the settings of a comparison, or checks that they are those of the folder.
 
+    Args:
+        out: The folder of the comparison.
+        settings: The settings that are asked for.
+
     Raises:
-        ValueError: if the folder holds something else, or a comparison with other settings.
+        ValueError: The folder holds something else, or a comparison with other settings.
     """
     path, given = out / _SETTINGS, dataclasses.asdict(settings)
     if not path.exists():
@@ -199,7 +224,7 @@ def check_settings(out: Path, settings: Settings) -> None:
 
 
 def report(out: Path) -> str:
-    """Writes tables and picture of all finished runs of a folder; returns the table."""
+    """Writes the tables and the picture of all finished runs of a folder; returns the table."""
     results = read_results(out)
     rows = rows_of(results, list(TITLES))
     table = markdown(rows, TITLES)
@@ -210,7 +235,7 @@ def report(out: Path) -> str:
 
 
 def time_left(left: Sequence[Run], done: Sequence[Result]) -> str:
-    """Estimates from the finished runs how long the others take."""
+    """Estimates from the finished runs how long the other runs take."""
     seconds = 0.0
     for is_float in (True, False):
         ahead = sum((run.bits is None) == is_float for run in left)
@@ -226,9 +251,9 @@ def prepare() -> tuple[Trainer, list[Run]]:
     """Checks flags and results folder, and loads the data.
 
     Raises:
-        ImportError: if the data set needs a package that is not installed.
-        OSError: if the folder cannot be written, or files of the data set are missing.
-        ValueError: if a flag is wrong, the data set is not known or broken, or the folder holds
+        ImportError: The data set needs a package that is not installed.
+        OSError: The folder cannot be written, or files of the data set are missing.
+        ValueError: A flag is wrong, the data set is not known or is broken, or the folder holds
             something else.
     """
     runs, settings = runs_from_flags(), settings_from_flags()
@@ -237,13 +262,13 @@ def prepare() -> tuple[Trainer, list[Run]]:
     trainer = Trainer(data, settings, out)
     check_settings(out, settings)
     check_together(runs, out)
-    # A damaged one is to end the program now and not after a training.
+    # A damaged result ends the program now and not after a training.
     read_results(out)
     return trainer, runs
 
 
 def compare(trainer: Trainer, runs: Sequence[Run]) -> None:
-    """Does the runs that are not finished, and reports after each."""
+    """Does the runs that are not finished, and writes a report after each."""
     out = trainer.out
     left = [run for run in runs if not (run.folder(out) / RESULT).exists()]
     print(f'{len(runs) - len(left)} of {len(runs)} runs are finished.', flush=True)

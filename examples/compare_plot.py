@@ -1,4 +1,4 @@
-"""A picture of what `compare_methods.py` found: accuracy over the size of the file."""
+"""The picture that `compare_methods.py` draws: accuracy over the size of the file."""
 
 from __future__ import annotations
 

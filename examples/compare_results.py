@@ -29,14 +29,13 @@ _HEAD = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training, or one bit-width of an adaptive network.
 
     Attributes:
-        seed: of start weights and order.
-        method: key of `compare_subjects.SUBJECTS`, or FLOAT.
-        bits: of kernels and inputs; None in float.
-        together: all bit-widths of the adaptive network that it is one of; () for a network of its
-            own.
+        seed: The seed of start weights and order.
+        method: The name of a subject in `compare_subjects.SUBJECTS`, or FLOAT.
+        bits: The bit-width of kernels and inputs; None in float.
+        together: All bit-widths of the adaptive network; () for a network of one bit-width.
     """
 
     seed: int
@@ -45,12 +44,12 @@ class Run:
     together: tuple[int, ...] = ()
 
     def folder(self, out: Path) -> Path:
-        """Returns where its file and result are kept."""
+        """Returns the folder of the file and the result."""
         name = FLOAT if self.bits is None else f'{self.method}_{self.bits}bit'
         return out / f'seed{self.seed}' / name
 
     def training_folder(self, out: Path) -> Path:
-        """Returns where its training is kept, which bit-widths may share."""
+        """Returns the folder of the training, which all bit-widths of a network share."""
         if not self.together:
             return self.folder(out)
         return (
@@ -60,21 +59,21 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came out of a run; accuracies and agreement are shares of the test images.
+    """The result of a run. Accuracies and agreement are shares of the test images.
 
     Attributes:
-        seed: of the run.
-        method: of the run.
-        bits: of the run; None in float.
-        keras_accuracy: of the best epoch's model.
-        tflite_accuracy: of its TFLite file.
-        agreement: how often both name the same class.
-        file_bytes: of the TFLite file.
-        kernel_bytes: of the kernels in it.
-        step_ms: median wall time of a training step; None if too few were made.
-        step_cpu_ms: median processor time of a training step, all threads together.
-        test_examples: number of test images.
-        seconds: how long the run took, what an interruption cut off left out.
+        seed: The seed of the run.
+        method: The method of the run.
+        bits: The bit-width of the run; None in float.
+        keras_accuracy: The accuracy of the model of the best epoch.
+        tflite_accuracy: The accuracy of the TFLite file of that model.
+        agreement: The share of images for which model and file name the same class.
+        file_bytes: The size of the TFLite file.
+        kernel_bytes: The size of the kernels in the file.
+        step_ms: The median wall time of a training step; None if too few steps were made.
+        step_cpu_ms: The median processor time of a training step, all threads together.
+        test_examples: The number of test images.
+        seconds: The time that the run took, without the part that an interruption cut off.
     """
 
     seed: int
@@ -93,26 +92,26 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One method at one bit-width: its results, one a seed."""
+    """The results of one method at one bit-width, one for each seed."""
 
     method: str
     bits: int | None
     results: Sequence[Result]
 
     def values(self, name: str) -> list[float]:
-        """Returns a figure of all seeds, where it is known."""
+        """Returns a figure of all seeds for which it is known."""
         return [value for r in self.results if (value := getattr(r, name)) is not None]
 
     def mean(self, name: str) -> float:
-        """Returns the mean over the seeds."""
+        """Returns the mean of a figure over the seeds."""
         return statistics.fmean(self.values(name))
 
     def deviation(self, name: str) -> float | None:
-        """Returns the sample standard deviation over the seeds; None for one seed."""
+        """Returns the sample standard deviation of a figure over the seeds; None for one seed."""
         return _deviation(self.values(name))
 
     def points_behind(self, other: Row) -> list[float]:
-        """Returns by how many points the file is behind another row's, for each seed of both."""
+        """Returns, for each seed of both rows, by how many points the file is behind the other."""
         theirs = {result.seed: result.tflite_accuracy for result in other.results}
         return [
             100 * (theirs[result.seed] - result.tflite_accuracy)
@@ -124,8 +123,11 @@ class Row:
 def read_result(path: Path) -> Result:
     """Reads the result of a finished run.
 
+    Args:
+        path: The file of the result.
+
     Raises:
-        ValueError: if the file does not hold one.
+        ValueError: The file does not hold a result.
     """
     try:
         return Result(**json.loads(path.read_text(encoding='utf-8')))
@@ -142,7 +144,7 @@ def read_results(out: Path) -> list[Result]:
 
 
 def rows_of(results: Sequence[Result], methods: Sequence[str]) -> list[Row]:
-    """Puts the seeds together: first the float network, then by bits, in the order of `methods`."""
+    """Puts the seeds together, in the order of bits and of `methods`; float comes first."""
     rows: dict[tuple[int, str], list[Result]] = {}
     for result in sorted(results, key=lambda result: result.seed):
         rows.setdefault((result.bits or 0, result.method), []).append(result)
@@ -152,13 +154,13 @@ def rows_of(results: Sequence[Result], methods: Sequence[str]) -> list[Row]:
 
 
 def title_of(method: str, bits: int | None, titles: Mapping[str, str]) -> str:
-    """Returns what tables and messages call a method at a bit-width."""
+    """Returns the title of a method at a bit-width, for tables and messages."""
     title = titles.get(method, method)
     return title if bits is None else f'{bits}-bit {title}'
 
 
 def best_rows(rows: Sequence[Row]) -> dict[int | None, Row]:
-    """Returns, of the rows of a bit-width with the most seeds, that of the most accurate files."""
+    """Returns the best row of each bit-width: the most accurate of those with the most seeds."""
     best: dict[int | None, Row] = {}
     for row in rows:
         known = best.setdefault(row.bits, row)
@@ -185,7 +187,7 @@ def csv_text(results: Sequence[Result]) -> str:
 
 
 def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
-    """Returns a table with a line for every method and bit-width, and what it shows."""
+    """Returns a table with a line for every method and bit-width, and an explanation."""
     best = best_rows(rows)
     cells = (_cells(row, best[row.bits], titles) for row in rows)
     lines = [_HEAD, ('---',) * len(_HEAD), *cells]

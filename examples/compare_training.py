@@ -1,11 +1,10 @@
-"""The trainings of `compare_methods.py`: one float network a seed, and low-bit ones from it."""
+"""The trainings of `compare_methods.py`: a float network for each seed, and low-bit ones of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -24,28 +23,28 @@ from tf_n2uq.training import files
 _BEST = 'best.weights.h5'
 _STEP_TIMES = 'step_times.json'
 _CALIBRATION_BATCHES = 32
-_LEARNED_BY_QUANTIZERS = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
 # Steps of a process that are not timed: TensorFlow traces and XLA compiles in them.
 _WARM_UP = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What all runs of a comparison have in common.
+    """The settings that all runs of a comparison share.
 
     Attributes:
-        dataset: name of the data set.
-        data_dir: its folder, None for where it usually is.
-        model: network of `tf_n2uq.models.build`.
-        width: factor on its filters.
-        epochs: at low bits.
-        float_epochs: of the float network.
-        batch_size: images in a step.
-        augment: of training images, see `tf_n2uq.data.Split.dataset`.
-        learning_rate: start of the linear decay, in float and at low bits.
-        distill: whether the float network's probabilities are learned instead of the labels.
-        train_examples: how many training images are used, None for all.
-        quantizer_rate: factor on it for what quantizers learn.
+        dataset: The name of the data set.
+        data_dir: The folder of the data set, None for the usual one.
+        model: The name of the network, see `tf_n2uq.models.build`.
+        width: The factor on the filters of the network.
+        epochs: The number of epochs at low bits.
+        float_epochs: The number of epochs of the float network.
+        batch_size: The number of images in a step.
+        augment: The augmentation of training images, see `tf_n2uq.data.Split.dataset`.
+        learning_rate: The start of the linear decay, in float and at low bits.
+        distill: Whether the networks learn the probabilities of the float network instead of the
+            labels.
+        train_examples: The number of training images, None for all.
+        quantizer_rate: The factor on the learning rate of the variables of quantizers.
     """
 
     dataset: str
@@ -63,13 +62,18 @@ class Settings:
 
 
 class Trainer:
-    """Does one run at a time; each goes on after its last whole epoch."""
+    """Does one run at a time; an interrupted run goes on after its last whole epoch."""
 
     def __init__(self, data: ImageData, settings: Settings, out: Path) -> None:
-        """Takes what all runs share.
+        """Takes the data, the settings and the folder that all runs share.
+
+        Args:
+            data: The data set.
+            settings: The settings of the comparison.
+            out: The folder of the comparison.
 
         Raises:
-            ValueError: if there is no such network, or it cannot be built.
+            ValueError: There is no such network, or it cannot be built.
         """
         self.data = data
         self.settings = settings
@@ -87,9 +91,9 @@ class Trainer:
         )
 
     def run(self, run: Run) -> Result:
-        """Trains, exports and measures; the result is also written into the run's folder."""
+        """Trains, exports and measures; writes the result into the folder of the run."""
         began = time.perf_counter()
-        # What the run before left in memory goes first.
+        # The run before has left models in memory.
         keras.backend.clear_session()
         gc.collect()
         keras.utils.set_random_seed(run.seed)
@@ -108,7 +112,7 @@ class Trainer:
         return result
 
     def train_float(self, seed: int, folder: Path) -> keras.Model:
-        """Trains the network that all low-bit ones of a seed start from."""
+        """Trains the float network that all low-bit networks of a seed start from."""
         model = self.float_network()
         rate = self.decay(self.settings.float_epochs)
         model.compile(keras.optimizers.Adam(rate), label_loss(), metrics=['accuracy'])
@@ -141,7 +145,7 @@ class Trainer:
         return tf_n2uq.extract(model, run.bits)
 
     def compiled(self, model: keras.Model, teacher: keras.Model) -> keras.Model:
-        """Returns what trains a quantized model."""
+        """Returns the compiled model that trains a quantized model."""
         optimizer, distill = self.optimizer(model), self.settings.distill
         if tf_n2uq.bit_widths(model):
             trainer = tf_n2uq.training.AdaptiveTraining(model, teacher if distill else None)
@@ -155,23 +159,21 @@ class Trainer:
         return model
 
     def decay(self, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Linear decay over a training of so many epochs."""
+        """Returns a linear decay over a training of so many epochs."""
         steps = epochs * self.steps_per_epoch
         return tf_n2uq.training.linear_decay(self.settings.learning_rate, steps)
 
     def optimizer(self, model: keras.Model) -> keras.optimizers.Optimizer:
-        """The optimizer of all methods, with a rate of its own for what quantizers learn."""
-        learned = any(
-            re.search(_LEARNED_BY_QUANTIZERS, variable.name.split(':')[0])
-            for variable in model.trainable_variables
-        )
+        """Returns the optimizer of all methods, with a rate of its own for quantizers."""
+        group = tf_n2uq.training.VariableGroup.QUANTIZER_PARAMETERS
+        learned = any(map(group.holds, model.trainable_variables))
         return tf_n2uq.training.N2UQAdam(
             self.decay(self.settings.epochs),
-            multipliers={_LEARNED_BY_QUANTIZERS: self.settings.quantizer_rate} if learned else (),
+            multipliers={group: self.settings.quantizer_rate} if learned else (),
         )
 
     def fit(self, model: keras.Model, folder: Path, epochs: int, monitor: str, seed: int) -> None:
-        """Trains in a folder; every run of a seed sees the same batches."""
+        """Trains a model in a folder; every run of a seed sees the same batches."""
         train = self.data.train.dataset(
             self.settings.batch_size,
             shuffle=True,
@@ -213,7 +215,7 @@ class Trainer:
 
 
 class StepTimes(keras.callbacks.Callback):
-    """Keeps in a file how long each step took, those before an interruption included."""
+    """Keeps in a file how long each step took, also across interruptions."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -224,11 +226,11 @@ class StepTimes(keras.callbacks.Callback):
         self._began = self._clocks()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the clocks."""
+        """Starts the clocks of a step."""
         self._began = self._clocks()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stops them."""
+        """Stops the clocks of a step."""
         self._steps += 1
         if self._steps > _WARM_UP:
             elapsed = 1000 * (self._clocks() - self._began)
@@ -239,7 +241,7 @@ class StepTimes(keras.callbacks.Callback):
         files.replace_text(str(self._path), json.dumps(self._milliseconds) + '\n')
 
     def medians(self) -> tuple[float | None, float | None]:
-        """Returns the medians of wall and processor time, None where no step was timed."""
+        """Returns the medians of wall and processor time; None where no step was timed."""
         if not self._milliseconds:
             return None, None
         wall, processor = np.median(self._milliseconds, axis=0).round(2).tolist()
@@ -250,15 +252,19 @@ class StepTimes(keras.callbacks.Callback):
 
 
 def label_loss() -> keras.losses.Loss:
-    """Cross-entropy with the labels."""
+    """Returns the cross-entropy of logits against labels."""
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def load_best(model: keras.Model, folder: Path) -> None:
     """Gives a model the weights of the best epoch of a run.
 
+    Args:
+        model: The model.
+        folder: The folder of the run.
+
     Raises:
-        ValueError: if the run has none.
+        ValueError: The run has no such weights.
     """
     path = folder / _BEST
     if not path.exists():

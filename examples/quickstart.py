@@ -46,7 +46,7 @@ flags.DEFINE_bool('resume', False, 'Go on from the last checkpoint in --out, if 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the flags left open, per data set."""
+    """The settings of a data set, where flags do not replace them."""
 
     model: str
     width: float
@@ -62,7 +62,7 @@ _LARGER = Settings('resnet20', 0.5, epochs=12, float_epochs=5, batch_size=128, a
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One row of the table; `tflite` compares the file with the Keras model."""
+    """One row of the table, in which `tflite` compares the file with the Keras model."""
 
     name: str
     tflite: tf_n2uq.tflite.Evaluation
@@ -70,7 +70,7 @@ class Result:
 
 
 def settings_from_flags() -> Settings:
-    """Returns the defaults of the data set with the flags that were given."""
+    """Returns the settings of the data set, replaced by the flags that were given."""
     defaults = _DIGITS if FLAGS.dataset == 'digits' else _LARGER
     names = ('model', 'width', 'epochs', 'float_epochs', 'batch_size')
     given = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
@@ -78,7 +78,7 @@ def settings_from_flags() -> Settings:
 
 
 class Quickstart:
-    """The steps, in order; each writes what it makes into the results folder."""
+    """The steps in order; each writes its results into the results folder."""
 
     def __init__(self, data: ImageData, settings: Settings, out: Path) -> None:
         self.data = data
@@ -112,14 +112,14 @@ class Quickstart:
         (model.student if distils else model).load_weights(run_dir / 'best.weights.h5')
 
     def tensorboard(self, model: keras.Model, run_dir: Path) -> list[keras.callbacks.Callback]:
-        """Loss and accuracy for TensorBoard; of a quantized student, its quantizers too."""
+        """Returns callbacks for TensorBoard: loss, accuracy, and the quantizers of a student."""
         if not isinstance(model, tf_n2uq.training.Distillation):
             return [keras.callbacks.TensorBoard(run_dir / 'tensorboard')]
         images, _ = next(iter(self.validation))
         return tf_n2uq.training.tensorboard_callbacks(run_dir / 'tensorboard', images)
 
     def fit_labels(self, model: keras.Model, name: str, epochs: int, factor: float = 1.0) -> None:
-        """Trains on labels, at `factor` times the learning rate."""
+        """Trains a model on labels, at `factor` times the learning rate."""
         rate = tf_n2uq.training.linear_decay(
             factor * FLAGS.learning_rate, epochs * self.steps_per_epoch
         )
@@ -156,7 +156,7 @@ class Quickstart:
             FLAGS.learning_rate, self.settings.epochs * self.steps_per_epoch
         )
         trainer.compile(tf_n2uq.training.N2UQAdam(rate))
-        # How far the student is from its teacher tells more than a few hundred labels.
+        # The distance of the student from its teacher tells more than a few hundred labels.
         self.fit(trainer, 'n2uq', self.settings.epochs, monitor='val_loss')
         return model
 
@@ -171,7 +171,7 @@ class Quickstart:
 
 
 def float_to_tflite(model: keras.Model) -> bytes:
-    """Converts without quantization."""
+    """Converts a float model without quantization."""
     return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
@@ -183,7 +183,7 @@ def int8_to_tflite(model: keras.Model) -> bytes:
 
 
 def print_table(results: list[Result]) -> None:
-    """Prints the rows under each other."""
+    """Prints a table of the results."""
     print(f'\n{"":<12}{"Keras":>9}{"TFLite":>9}{"agreement":>11}{"file size":>13}')
     for row in results:
         print(
@@ -216,9 +216,9 @@ def prepare() -> Quickstart:
     """Checks the results folder and loads the data.
 
     Raises:
-        ImportError: if the data set needs a package that is not installed.
-        OSError: if the folder cannot be written, or files of the data set are missing.
-        ValueError: if the folder holds a run already, or the data set is not known or broken.
+        ImportError: The data set needs a package that is not installed.
+        OSError: The folder cannot be written, or files of the data set are missing.
+        ValueError: The folder holds a run already, or the data set is not known or is broken.
     """
     out = Path(files.writable_folder(FLAGS.out, '--out'))
     if (out / 'float').exists() and not FLAGS.resume:

@@ -1,4 +1,4 @@
-"""A picture of what the quantizers of a network have learned."""
+"""The picture of the thresholds that the quantizers of a network have learned."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _BARS, _STAIRS = '#b9c6d3', '#b3261e'
 
 
 def plot_thresholds(model: keras.Model, images: np.ndarray, path: Path) -> None:
-    """Draws, per quantizer, the learned staircase over the histogram of what enters it.
+    """Draws, for each quantizer, the learned staircase over the histogram of its input.
 
     Args:
-        model: a model quantized with learnable thresholds.
-        images: a batch of what the model takes.
-        path: the PNG file, written under a temporary name first.
+        model: A model that is quantized with learnable thresholds.
+        images: A batch of inputs of the model.
+        path: The PNG file, which is written under a temporary name first.
 
     Raises:
-        ValueError: if the model has no learnable thresholds.
+        ValueError: The model has no learnable thresholds.
     """
     probe = QuantizerProbe(model)
     readings = probe.read(images)

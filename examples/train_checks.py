@@ -1,4 +1,4 @@
-"""What `train_imagenet.py` checks about its flags before it works."""
+"""The checks of flags that `train_imagenet.py` makes before it works."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def configure() -> tuple[str, TrainConfig, Path]:
     """Returns the name of the configuration, the configuration, and the folder of the run.
 
     Raises:
-        OSError: there is no such configuration.
-        ValueError: it is wrong, or not that of the run that is to be gone on with.
+        OSError: There is no such configuration.
+        ValueError: The configuration is wrong, or is not that of the run that goes on.
     """
     recorded = Path(FLAGS.out, _CONFIG) if FLAGS.out is not None else None
     if FLAGS.config is None and recorded is not None and recorded.is_file():
@@ -35,7 +35,7 @@ def configure() -> tuple[str, TrainConfig, Path]:
 
 
 def tflite_files(config: TrainConfig) -> dict[int | None, str]:
-    """Returns the names of the exported files by bit-width, None for a network that has one."""
+    """Returns the names of the exported files by bit-width; None stands for the only one."""
     if not isinstance(config.bits, tuple):
         return {None: 'model.tflite'}
     return {bits: f'best_{bits}bit.tflite' for bits in config.bits}
@@ -45,7 +45,7 @@ def check_teacher(config: TrainConfig) -> None:
     """Checks that there is something to learn from.
 
     Raises:
-        ValueError: there is not; or there is a teacher besides the labels.
+        ValueError: There is no target, or there is a teacher besides the labels.
     """
     if config.target == 'labels':
         if FLAGS.teacher_weights is not None:
@@ -68,7 +68,7 @@ def check_export(config: TrainConfig, out: Path) -> None:
 
     Raises:
         OSError: --out cannot be written.
-        ValueError: --out has no model or has a .tflite file already; or a teacher is given.
+        ValueError: --out has no model, --out has a .tflite file already, or a teacher is given.
     """
     if FLAGS.teacher_weights is not None:
         raise ValueError(

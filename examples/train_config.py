@@ -1,4 +1,4 @@
-"""What `train_imagenet.py` trains: one frozen, checked configuration, read from YAML."""
+"""The configuration of `train_imagenet.py`: frozen, checked, and read from YAML."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class TrainConfig:
 
     Attributes:
         dataset: `imagenet`, or a name that `tf_n2uq.data.load` knows, such as `digits`.
-        model: network to quantize, see `tf_n2uq.models.build`.
-        bits: of kernels and inputs of its quantized layers; several, from the highest to the
-            lowest, make one adaptive network of all of them, see `tf_n2uq.AdaBitsScheme`.
-        teacher: float network that it learns from; null where it learns labels.
-        quantize_downsample: whether the convolutions of the shortcuts are quantized too.
+        model: The network to quantize, see `tf_n2uq.models.build`.
+        bits: The bit-width of kernels and inputs of quantized layers. Several, from the highest to
+            the lowest, make one adaptive network, see `tf_n2uq.AdaBitsScheme`.
+        teacher: The float network that the quantized one learns from; null for labels.
+        quantize_downsample: Whether the convolutions of the shortcuts are quantized too.
         method: The method that quantizes, a name that `tf_n2uq.methods()` lists. All but `n2uq`
             with one bit-width have 8 bits in the layers and tensors that N2UQ's networks leave in
             float.
@@ -67,43 +67,48 @@ class TrainConfig:
             and 3 bits) or `original`; null: `modified`.
         rescale: The rescaling of the kernels of `sat`: `stddev` for a trained network, `constant`
             for training from scratch; null: `stddev`.
-        target: `teacher`: the teacher's probabilities; `labels`: the labels, without a teacher.
-        width: factor on the filters of both networks.
-        teacher_epochs: 0: the teacher's weights are given. Above: without them it is trained on
-            labels first, for so many epochs.
-        epochs: of the quantized network.
-        steps_per_epoch: batches in an epoch; null: all that the data has.
-        batch_size: images in a step, of all devices together.
+        target: `teacher` for the teacher's probabilities, `labels` for the labels, without a
+            teacher.
+        width: The factor on the filters of both networks.
+        teacher_epochs: The number of epochs that a teacher without given weights is trained for,
+            on labels; 0 requires given weights.
+        epochs: The number of epochs of the quantized network.
+        steps_per_epoch: The number of batches in an epoch; null: all that the data has.
+        batch_size: The number of images in a step, of all devices together.
         optimizer: `adam`, or `sgd` with Nesterov momentum.
-        momentum: of `sgd`.
-        schedule: of the learning rate: `linear` or `cosine`, to zero in small steps, or `steps`.
-        steps_at: the epochs after which `steps` goes on at a tenth.
-        learning_rate: of the first step at a batch of `learning_rate_batch_size`; it is scaled
-            linearly with `batch_size`.
-        learning_rate_batch_size: see `learning_rate`.
-        threshold_rate: factor on the learning rate of what quantizers learn.
-        weight_decay: of `adam` decoupled, per step and learning rate; of `sgd` an L2 penalty, see
-            `tf_n2uq.training.L2SGD`.
-        decay_depthwise: whether the kernels of depthwise convolutions decay, too.
-        decay_normalization: whether scale and offset of batch normalizations, and biases, do.
-        decay_quantizers: whether what quantizers learn does, such as clipping values.
-        augment: random crops and mirror images (ImageNet), or random shifts (others).
-        mirror: whether the others than ImageNet are mirrored half of the time, too.
-        input_integers: ImageNet as whole levels k/255 instead of normalized, so that the network's
-            8-bit input has each of them exactly; the others are never normalized.
-        min_area: smallest random crop, as a fraction of the image.
-        image_size: what the network sees, in pixels (ImageNet).
-        resize_size: shorter side before the middle is taken, in validation (ImageNet).
-        source: form of ImageNet's files: `folder`, `tfrecords`, `tfds`, or `auto`.
-        label_offset: the first class's label in TFRecords; null: 1, as usual for ImageNet.
-        classes: number of classes in TFRecords; null: 1000.
-        calibration_images: training images that start values are measured on.
+        momentum: The momentum of `sgd`.
+        schedule: The schedule of the learning rate: `linear` or `cosine`, to zero in small steps,
+            or `steps`.
+        steps_at: The epochs after which `steps` goes on at a tenth.
+        learning_rate: The learning rate of the first step at a batch of
+            `learning_rate_batch_size`; it is scaled linearly with `batch_size`.
+        learning_rate_batch_size: See `learning_rate`.
+        threshold_rate: The factor on the learning rate of the variables of quantizers.
+        weight_decay: The weight decay. That of `adam` is decoupled, per step and learning rate;
+            that of `sgd` is an L2 penalty, see `tf_n2uq.training.L2SGD`.
+        decay_depthwise: Whether the kernels of depthwise convolutions decay.
+        decay_normalization: Whether scale and offset of batch normalizations, and biases, decay.
+        decay_quantizers: Whether the variables of quantizers decay, such as clipping values.
+        augment: Whether training images are augmented: by random crops and mirror images
+            (ImageNet), or by random shifts (others).
+        mirror: Whether images of others than ImageNet are mirrored half of the time.
+        input_integers: Whether images of ImageNet are whole levels k/255 instead of normalized, so
+            that the network's 8-bit input has each level exactly. Others are never normalized.
+        min_area: The smallest random crop, as a fraction of the image.
+        image_size: The size of the network's input, in pixels (ImageNet).
+        resize_size: The shorter side before the middle is taken, in validation (ImageNet).
+        source: The form of ImageNet's files: `folder`, `tfrecords`, `tfds`, or `auto`.
+        label_offset: The label of the first class in TFRecords; null: 1, as usual for ImageNet.
+        classes: The number of classes in TFRecords; null: 1000.
+        calibration_images: The number of training images that start values are measured on.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        sync_batch_norm: whether batch statistics are those of all devices together.
-        monitor: metric that selects the best epoch; null: `val_accuracy`, or of an adaptive network
-            `val_loss`, the sum of all bit-widths. `val_accuracy_4bit` selects by one of them.
-        tflite_images: validation images that the exported file is compared on; 0: all.
-        seed: of weights, order and augmentation.
+        sync_batch_norm: Whether batch statistics are those of all devices together.
+        monitor: The metric that selects the best epoch; null: `val_accuracy`, or for an adaptive
+            network `val_loss`, the sum of all bit-widths. `val_accuracy_4bit` selects by one
+            bit-width.
+        tflite_images: The number of validation images that the exported file is compared on; 0:
+            all.
+        seed: The seed of weights, order and augmentation.
     """
 
     dataset: str
@@ -151,7 +156,7 @@ class TrainConfig:
         """Checks every value.
 
         Raises:
-            ValueError: a value has the wrong type or is out of its range.
+            ValueError: A value has the wrong type or is out of its range.
         """
         for name, expected in typing.get_type_hints(TrainConfig).items():
             _check_type(name, getattr(self, name), expected)
@@ -193,10 +198,10 @@ def find_config(name: str) -> Path:
     """Returns the file of a configuration.
 
     Args:
-        name: path of a YAML file, or the name of one in `configs/`.
+        name: The path of a YAML file, or the name of one in `configs/`.
 
     Raises:
-        FileNotFoundError: there is no such file; the error names the nearest one in `configs/`.
+        FileNotFoundError: There is no such file; the error names the nearest one in `configs/`.
     """
     for path in (Path(name), CONFIGS / f'{name}.yaml'):
         if path.is_file():
@@ -212,12 +217,12 @@ def read_config(text: str, overrides: Sequence[str] = (), where: str = '--config
     """Reads a configuration.
 
     Args:
-        text: YAML, `key: value`.
-        overrides: `key=value` each, the value as in YAML; the last one of a key wins.
-        where: what the text is called, for errors.
+        text: The configuration in YAML, `key: value`.
+        overrides: Replaced values, `key=value` each, the value as in YAML; the last of a key wins.
+        where: The name of the text, for errors.
 
     Raises:
-        ValueError: the text is not YAML, a key is not known or missing, or a value is wrong.
+        ValueError: The text is not YAML, a key is not known or is missing, or a value is wrong.
     """
     values = _parse(text, where)
     if not isinstance(values, dict):
@@ -241,7 +246,7 @@ def read_config(text: str, overrides: Sequence[str] = (), where: str = '--config
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
-    """Returns `key: value of one, value of other` for each key in which they differ."""
+    """Returns `key: value, other value` for each key in which two configurations differ."""
     pairs = zip(dataclasses.asdict(one).items(), dataclasses.asdict(other).values(), strict=True)
     return [f'{name}: {value!r}, {theirs!r}' for (name, value), theirs in pairs if value != theirs]
 
@@ -250,11 +255,11 @@ def check_resumed(config: TrainConfig, recorded: str | None) -> None:
     """Checks that a run goes on as it began.
 
     Args:
-        config: what is asked for now.
-        recorded: YAML of the run, None for a new one.
+        config: The configuration that is asked for now.
+        recorded: The configuration of the run in YAML, None for a new run.
 
     Raises:
-        ValueError: they differ.
+        ValueError: The two differ.
     """
     if recorded is None:
         return
@@ -292,7 +297,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _as_typed(name: str, value: Any) -> Any:
-    """Reads `1e-3`, which YAML takes for a word since it has no dot, and lists."""
+    """Reads lists, and `1e-3`, which YAML takes for a word because it has no dot."""
     if isinstance(value, list):
         return tuple(value)
     if typing.get_type_hints(TrainConfig)[name] is not float or isinstance(value, bool):

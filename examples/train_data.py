@@ -17,10 +17,10 @@ class TrainData:
     """ImageNet, or one of the small datasets of `tf_n2uq.data.load`, for a strategy.
 
     Attributes:
-        classes: number of classes.
-        input_shape: height, width and channels of what the network takes.
-        steps_per_epoch: training batches in an epoch.
-        validation_steps: validation batches, None where the dataset itself says when it ends.
+        classes: The number of classes.
+        input_shape: The height, width and channels of the network's input.
+        steps_per_epoch: The number of training batches in an epoch.
+        validation_steps: The number of validation batches; None where the dataset itself ends.
     """
 
     def __init__(
@@ -28,10 +28,15 @@ class TrainData:
     ) -> None:
         """Opens the data.
 
+        Args:
+            config: The configuration of the training.
+            data_dir: The folder of the data, None for none.
+            strategy: The devices that share the batches.
+
         Raises:
-            ImportError: a package that reads it is not installed.
-            OSError: it is not there.
-            ValueError: it is damaged, or has less than one batch.
+            ImportError: A package that reads the data is not installed.
+            OSError: The data is not there.
+            ValueError: The data is damaged, or has less than one batch.
         """
         distribution.check_batch_size(strategy, config.batch_size)
         self._config = config
@@ -55,16 +60,16 @@ class TrainData:
         self.classes = int(self._data.classes)
         self.steps_per_epoch = self._count_steps()
         divided = not isinstance(self.validation(), tf.data.Dataset)
-        # The largest part of a worker, in batches of its size, is as many.
+        # The largest part of a worker has as many batches.
         steps = -(-self._data.validation.examples // config.batch_size)
         self.validation_steps = steps if divided else None
 
     def train(self, first_epoch: int) -> Any:
-        """Returns training batches for `fit`, with as many steps in an epoch as there are.
+        """Returns training batches for `fit`.
 
         Args:
-            first_epoch: where a resumed training goes on, of ImageNet: from 0. The others' order
-                is moved on by `fit`.
+            first_epoch: The epoch at which a resumed training on ImageNet goes on, from 0. For
+                other data, `fit` moves the order on.
         """
         config = self._config
         if not self._is_imagenet:
@@ -88,9 +93,10 @@ class TrainData:
         )
 
     def validation_images(self, number: int) -> tf.data.Dataset:
-        """Returns the first `number` validation images in small batches, all of them if it is 0.
+        """Returns validation images in small batches, which workers do not divide.
 
-        This and the following are not divided among workers.
+        Args:
+            number: The number of images, 0 for all.
         """
         size = min(_CALIBRATION_BATCH, number) if number else _CALIBRATION_BATCH
         if self._is_imagenet:
@@ -102,7 +108,7 @@ class TrainData:
         return batches
 
     def calibration(self) -> tf.data.Dataset:
-        """Returns training images as they are in validation, a different mix in each batch."""
+        """Returns training images in the form of validation images, shuffled, not divided."""
         number = self._config.calibration_images
         size = min(_CALIBRATION_BATCH, number)
         options = {'shuffle': True, 'seed': self._config.seed}
@@ -111,7 +117,7 @@ class TrainData:
         return self._data.train.dataset(size, **options).take(-(-number // size))
 
     def speed(self) -> float:
-        """Measures how many training images per second this machine reads, nothing else done."""
+        """Measures how many training images per second this machine reads without training."""
         if not self._is_imagenet:
             return tf_n2uq.training.input_speed(self._small_train())
         size = min(self._config.batch_size, _CALIBRATION_BATCH)

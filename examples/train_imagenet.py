@@ -5,7 +5,7 @@
         --teacher_weights=resnet101.pth --init_weights=resnet18.pth
 
 `configs/` has one file for each row of N2UQ's published tables, and AdaBits' recipes;
-docs/training.md says the rest.
+docs/training.md tells more.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SUMMARY = 'summary.md'
 
 
 class Session:
-    """What one call of this program does, on one of its workers."""
+    """The work of one call of this program, on one of its workers."""
 
     def __init__(
         self, config: TrainConfig, name: str, strategy: tf.distribute.Strategy, out: Path
@@ -69,7 +69,7 @@ class Session:
         self.recipe = Recipe(config, self.data.steps_per_epoch)
 
     def say(self, text: str) -> None:
-        """Prints what only one of the workers should."""
+        """Prints a text on one of the workers only."""
         if self.is_chief:
             print(text, flush=True)
 
@@ -99,7 +99,8 @@ class Session:
         """Builds teacher and student, and fills them from the files of the flags.
 
         Returns:
-            The two, the first None for labels, and whether the student's quantizers got values.
+            The teacher, None for labels; the student; and whether the student's quantizers got
+            values.
         """
         teacher = self.networks.teacher() if self.config.target == 'teacher' else None
         if teacher is not None and FLAGS.teacher_weights is not None:
@@ -111,7 +112,7 @@ class Session:
         return teacher, student, calibrated
 
     def begin(self, run_directory: tf_n2uq.training.RunDirectory) -> None:
-        """Has the chief say in the run folder what is run."""
+        """Lets the chief record in the run folder what is run."""
         # All workers have looked before the first of them writes.
         distribution.barrier(self.strategy)
         if self.is_chief:
@@ -130,7 +131,7 @@ class Session:
         copy_weights(load_model(folder / BEST, '--out'), teacher, '--out')
 
     def start(self, student: keras.Model, teacher: keras.Model | None, calibrated: bool) -> None:
-        """Gives the student what it starts with; a resumed training replaces its weights."""
+        """Gives the student its start values; a resumed training replaces them."""
         if done := tf_n2uq.training.epochs_done(self.out):
             self.say(f'Going on after epoch {done}, with the weights of the run.')
             return
@@ -148,7 +149,7 @@ class Session:
         tf_n2uq.calibrate(student, self.data.calibration(), verbose=int(self.is_chief))
 
     def learn(self, student: keras.Model, teacher: keras.Model | None) -> list[dict[str, Any]]:
-        """Trains a copy of `student`; returns the metrics of all epochs."""
+        """Trains a copy of the student; returns the metrics of all epochs."""
         epochs = self.config.epochs
         student = self.networks.student_to_train(student)
         if teacher is not None:
@@ -173,7 +174,7 @@ class Session:
         monitor: str,
         callbacks: list[keras.callbacks.Callback],
     ) -> list[dict[str, Any]]:
-        """Trains in a run folder, going on where it was left."""
+        """Trains in a run folder, and goes on where an earlier call ended."""
         rows = tf_n2uq.training.fit(
             model,
             self.data.train(tf_n2uq.training.epochs_done(folder)),
@@ -191,7 +192,7 @@ class Session:
             validation_steps=self.data.validation_steps,
             verbose=0,
         )
-        # The others read the chief's best model next.
+        # The other workers read the chief's best model next.
         distribution.barrier(self.strategy)
         return rows
 
@@ -227,7 +228,7 @@ class Session:
         """Writes the .tflite files and the summary.
 
         Raises:
-            ValueError: the network cannot become an integer file.
+            ValueError: The network cannot become an integer file.
         """
         facts: dict[str, Any] = {}
         for bits, name in tflite_files(self.config).items():
@@ -236,18 +237,18 @@ class Session:
         print(f'Written to {self.out}{os.sep}')
 
     def export_one(self, student: keras.Model, bits: int | None, name: str) -> dict[str, Any]:
-        """Writes one .tflite file and says what is in it.
+        """Writes one .tflite file and prints what is in it.
 
         Args:
-            student: the network.
-            bits: one of its bit-widths; None if it is not adaptive.
-            name: of the file in --out.
+            student: The network.
+            bits: A bit-width of the network; None if the network is not adaptive.
+            name: The name of the file in --out.
 
         Returns:
-            What the summary says about the file.
+            The lines about the file in the summary.
 
         Raises:
-            ValueError: the network cannot become an integer file.
+            ValueError: The network cannot become an integer file.
         """
         if bits is not None:
             student = tf_n2uq.extract(student, bits)
@@ -291,9 +292,9 @@ def prepare() -> Session:
     """Checks everything that can be checked before the work begins.
 
     Raises:
-        ImportError: a package is not installed.
-        OSError: a file is not there or cannot be written.
-        ValueError: a flag or the configuration is wrong.
+        ImportError: A package is not installed.
+        OSError: A file is not there or cannot be written.
+        ValueError: A flag or the configuration is wrong.
     """
     name, config, out = configure()
     for flag in ('teacher_weights', 'init_weights'):
@@ -311,7 +312,7 @@ def prepare() -> Session:
 
 
 def run(session: Session) -> None:
-    """Does what the flags say."""
+    """Trains, measures or exports, as the flags say."""
     if session.config.dataset != IMAGENET:
         session.say(
             f'{session.name}: trains on {session.config.dataset}, not on ImageNet. For the '

@@ -1,4 +1,4 @@
-"""The networks of `train_imagenet.py`: built, filled with weights, and put on devices."""
+"""The networks of `train_imagenet.py`, with their weights and devices."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ADVICE = "Give a file of that network, or the --config and --set of the file's 
 class Networks:
     """Builds the networks of a configuration.
 
-    What is loaded, calibrated and exported is a float32 network on one device. What is trained is
-    its copy, in the precision and on the devices of the training.
+    A network that is loaded, calibrated and exported is in float32 and on one device. Training has
+    a copy of that network, in the precision and on the devices of the training.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Networks:
             return self._build(self._config.model, None)
 
     def teacher(self) -> keras.Model:
-        """Builds the teacher in float32; there has to be one."""
+        """Builds the teacher in float32; the configuration must have one."""
         with distribution.precision('float32'):
             return self._teacher()
 
@@ -57,9 +57,9 @@ class Networks:
         """Gives the student the weights of a float network.
 
         Args:
-            student: what `student` built.
-            source: the same network before quantization.
-            flag: which flag `source` is from, for errors.
+            student: The network that `student` built.
+            source: The same network before quantization.
+            flag: The flag that `source` is from, for errors.
 
         Raises:
             ValueError: `source` is another network.
@@ -69,7 +69,7 @@ class Networks:
             return
         network = self.float_student()
         copy_weights(source, network, flag)
-        # What other schemes make of a network's normalizations depends on its weights.
+        # Other schemes change the normalizations of a network according to its weights.
         with distribution.precision('float32'):
             student.set_weights(self._quantize(network).get_weights())
 
@@ -77,17 +77,17 @@ class Networks:
         """Loads a weights file into the student.
 
         Args:
-            student: what `student` built.
-            path: as for `load_weights`; quantized only if it is the same network in all.
-            flag: likewise.
+            student: The network that `student` built.
+            path: The file, as for `load_weights`. A quantized network in it must be the same.
+            flag: The flag that named the file, for errors.
 
         Returns:
             Whether the quantizers got values too.
 
         Raises:
-            ImportError: see `load_weights`.
-            OSError: likewise.
-            ValueError: likewise.
+            ImportError: As for `load_weights`.
+            OSError: As for `load_weights`.
+            ValueError: As for `load_weights`.
         """
         if self._is_published:
             return load_weights(student, path, flag)
@@ -112,7 +112,7 @@ class Networks:
 
     @property
     def _is_published(self) -> bool:
-        """Whether `models.build` quantizes the network, each one as its authors do."""
+        """Whether `models.build` quantizes the network, as the authors of N2UQ do."""
         return self._config.method == 'n2uq' and not self._config.is_adaptive
 
     def _student(self) -> keras.Model:
@@ -154,7 +154,7 @@ class Networks:
     ) -> keras.Model:
         precision = self._config.precision
         with distribution.precision(precision):
-            # A copy of a model keeps its precision, so that another one has to be built for it.
+            # A copy of a model keeps its precision, so that a new model is built for another one.
             if precision != 'float32':
                 weights = model.get_weights()
                 model = build()
@@ -167,18 +167,19 @@ def load_weights(model: keras.Model, path: str, flag: str) -> bool:
     """Loads a weights file into a network.
 
     Args:
-        model: one of `Networks`, in float32.
-        path: `.pth`, `.pth.tar` or `.pt` with a published state dict, of N2UQ or torchvision;
-            `.keras` or `.h5` with the same network, or the float network of a quantized `model`.
-        flag: which flag named the file, for errors.
+        model: A network that `Networks` built, in float32.
+        path: The file: `.pth`, `.pth.tar` or `.pt` with a published state dict of N2UQ or
+            torchvision; `.keras` or `.h5` with the same network, or with the float network of a
+            quantized `model`.
+        flag: The flag that named the file, for errors.
 
     Returns:
         Whether the quantizers got values too; if not, they have to be calibrated.
 
     Raises:
-        ImportError: PyTorch is needed and not installed.
-        OSError: there is no such file, or it may not be read.
-        ValueError: the file has another ending, is damaged, or holds another network.
+        ImportError: PyTorch is needed and is not installed.
+        OSError: There is no such file, or it may not be read.
+        ValueError: The file has another ending, is damaged, or holds another network.
     """
     check_weights(path, flag)
     if path.endswith(_PYTORCH):
@@ -189,9 +190,13 @@ def load_weights(model: keras.Model, path: str, flag: str) -> bool:
 def check_weights(path: str, flag: str) -> None:
     """Checks that there is a file that `load_weights` reads.
 
+    Args:
+        path: The path of the file.
+        flag: The flag that named the file, for errors.
+
     Raises:
-        OSError: there is no such file, or it may not be read.
-        ValueError: it has another ending.
+        OSError: There is no such file, or it may not be read.
+        ValueError: The file has another ending.
     """
     if not path.endswith(_PYTORCH + _KERAS) or path.endswith('.weights.h5'):
         raise ValueError(
@@ -212,16 +217,16 @@ def copy_weights(source: keras.Model, target: keras.Model, flag: str) -> bool:
     """Copies weights between networks with layers of the same names.
 
     Args:
-        source: quantized or float.
-        target: the same network; quantized if `source` is. It is left alone in case of an error.
-        flag: as for `load_weights`.
+        source: A quantized or float network.
+        target: The same network, quantized if `source` is. After an error it is unchanged.
+        flag: As for `load_weights`.
 
     Returns:
         Whether the quantizers of `target` got values.
 
     Raises:
-        ValueError: `target` has layers that `source` has not or that have other shapes there, or
-            the other way round; all of them are listed.
+        ValueError: The networks have different layers, or layers of different shapes; the error
+            lists all of them.
     """
     is_quantized = _is_quantized(source)
     theirs = {_float_layer(layer).name: layer for layer in source.layers if layer.weights}
@@ -278,5 +283,5 @@ def _shapes(layer: keras.layers.Layer | None) -> str:
 
 
 def _float_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """The layer that a quantized layer wraps; any other as it is."""
+    """Returns the layer that a quantized layer wraps, and any other layer as it is."""
     return layer.layer if isinstance(layer, tf_n2uq.layers.QuantizedKernel) else layer

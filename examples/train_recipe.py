@@ -1,4 +1,4 @@
-"""How `train_imagenet.py` trains: optimizer, learning rate, and what the loss is."""
+"""The recipe of `train_imagenet.py`: optimizer, learning rate and loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train_config import TrainConfig
 import tf_n2uq
 
 _INT8 = 8
-_QUANTIZERS = r'_(start|intervals|input_scale|output_scale|clip_value|step_size)$'
+_QUANTIZERS = tf_n2uq.training.VariableGroup.QUANTIZER_PARAMETERS
 _DEPTHWISE = r'depthwise_kernel$'
 _NORMALIZATION = r'/(gamma|beta|bias)$'
 
@@ -24,7 +24,7 @@ class Recipe:
         self._steps_per_epoch = steps_per_epoch
 
     def teacher(self, teacher: keras.Model) -> keras.Model:
-        """Compiles the teacher for labels, without what is said about quantizers and decay."""
+        """Compiles the teacher for labels; the keys of quantizers and decay do not count."""
         rate = self._rate(self._config.teacher_epochs)
         optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(rate)
         if self._config.optimizer == 'sgd':
@@ -33,11 +33,11 @@ class Recipe:
         return teacher
 
     def student(self, student: keras.Model, teacher: keras.Model | None) -> keras.Model:
-        """Returns what is to be fitted, compiled.
+        """Returns the compiled model that trains the quantized network.
 
         Args:
-            student: the quantized network on its devices.
-            teacher: the float network likewise; None for labels.
+            student: The quantized network on its devices.
+            teacher: The float network on its devices; None for labels.
         """
         optimizer = self._optimizer()
         if self._config.is_adaptive:
@@ -52,28 +52,28 @@ class Recipe:
     def adaptive(
         self, student: keras.Model, teacher: keras.Model | None = None, optimizer: Any = 'sgd'
     ) -> keras.Model:
-        """Returns what trains or measures all bit-widths of an adaptive network, compiled."""
+        """Returns the compiled model that trains all bit-widths of an adaptive network."""
         trainer = tf_n2uq.training.AdaptiveTraining(student, teacher)
         loss = label_loss() if teacher is None else None
         trainer.compile(optimizer, loss, metrics=metrics())
         return trainer
 
     def callbacks(self, folder: Path, sample: Any) -> list[keras.callbacks.Callback]:
-        """Returns what writes TensorBoard's files: of learned thresholds, where there are such.
+        """Returns the callbacks that write TensorBoard's files, with learned thresholds if any.
 
         Args:
-            folder: where to.
-            sample: images that the quantizers are shown by, float32 `[batch, …]`.
+            folder: The folder of the files.
+            sample: The images that the thresholds are shown with, float32 `[batch, …]`.
         """
         bits = self._config.bits
-        # An adaptive network is looked at where it starts, at its highest bit-width.
+        # An adaptive network starts, and is shown, at its highest bit-width.
         highest = bits if isinstance(bits, int) else bits[0]
         if self._config.method == 'n2uq' and highest != _INT8:
             return tf_n2uq.training.tensorboard_callbacks(folder, sample)
         return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
-        """The optimizer of the quantized network; quantizers learn at a rate of their own."""
+        """Returns the optimizer, in which quantizers learn at a rate of their own."""
         config = self._config
         common: dict[str, Any] = {
             'multipliers': {}
@@ -87,14 +87,14 @@ class Recipe:
             return tf_n2uq.training.L2SGD(rate, config.momentum, **common)
         return tf_n2uq.training.N2UQAdam(rate, **common)
 
-    def _no_decay(self) -> list[str]:
+    def _no_decay(self) -> list[Any]:
         config = self._config
-        decays = {
+        decays: dict[Any, bool] = {
             _DEPTHWISE: config.decay_depthwise,
             _NORMALIZATION: config.decay_normalization,
             _QUANTIZERS: config.decay_quantizers,
         }
-        return [pattern for pattern, decayed in decays.items() if not decayed]
+        return [group for group, decayed in decays.items() if not decayed]
 
     def _rate(self, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
         config = self._config
@@ -103,7 +103,7 @@ class Recipe:
             return tf_n2uq.training.cosine_decay(initial, steps)
         if config.schedule == 'linear':
             return tf_n2uq.training.linear_decay(initial, steps)
-        # A teacher of fewer epochs falls at the same parts of its training.
+        # The rate of a teacher with fewer epochs falls at the same parts of the training.
         falls = {max(1, round(steps * epoch / config.epochs)) for epoch in config.steps_at}
         return tf_n2uq.training.step_decay(initial, sorted(falls))
 

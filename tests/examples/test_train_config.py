@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+import tf_n2uq
 from tests.examples.scripts import EXAMPLES, imported
 
 MINIMAL = 'dataset: digits\nmodel: resnet8\nbits: 2\nteacher: resnet8\n'
@@ -90,6 +91,22 @@ def test_adabits_configs_are_its_recipe(configs, name, model, bits, method):
         config.steps_at, config.input_integers,
     )  # fmt: skip
     assert config.scaled_learning_rate == 0.1
+
+
+@pytest.mark.parametrize('path', [*PUBLISHED, *ADABITS], ids=lambda path: path.stem)
+def test_no_config_has_levels_that_its_method_warns_of(configs, path, caplog):
+    config = configs.read_config(path.read_text())
+    if config.is_adaptive:
+        tf_n2uq.AdaBitsScheme(config.bits, config.method, **config.method_options)
+    else:
+        tf_n2uq.method(config.method).scheme(config.bits, **config.method_options)
+    assert not caplog.messages
+
+
+def test_the_methods_of_a_config_are_those_that_are_registered(configs):
+    for method in tf_n2uq.methods():
+        config = configs.read_config(MINIMAL, [f'method={method.name}'])
+        assert config.method_options == {}
 
 
 def test_several_bit_widths_are_written_and_read_back(configs):

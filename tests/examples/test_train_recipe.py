@@ -107,7 +107,7 @@ def test_an_adaptive_run_is_measured_and_exported_again(
 
 
 def test_one_bit_width_of_another_method_starts_from_float_weights(prepare, tmp_path):
-    sets = [*TINY, 'bits=3', 'rescale=null', 'method=pact']
+    sets = [*TINY, 'bits=3', 'rescale=null', 'levels=null', 'method=pact']
     session = prepare('--config=quickstart_adabits', f'--out={tmp_path / "run"}', sets=sets)
     network = session.networks.float_student()
     path = tmp_path / 'float.keras'
@@ -121,6 +121,35 @@ def test_one_bit_width_of_another_method_starts_from_float_weights(prepare, tmp_
     for found, wanted in zip(student.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert type(session.recipe.student(student, None)) is type(student)
+
+
+def test_levels_and_rescaling_reach_the_kernels(prepare, tmp_path):
+    session = prepare('--config=quickstart_adabits', f'--out={tmp_path / "run"}', sets=TINY)
+    kernels = [
+        quantizer.quantizers[2]
+        for layer in session.networks.student().layers
+        if isinstance(layer, tf_n2uq.layers.QuantizedKernel)
+        for _, quantizer, _ in layer.kernel_quantizers
+        if isinstance(quantizer, tf_n2uq.quantizers.AdaptiveQuantizer)
+    ]
+    assert kernels
+    for quantizer in kernels:
+        assert (quantizer.level_scheme, quantizer.rescale) == ('centered_symmetric', 'constant')
+
+
+def test_quantizers_learn_at_a_rate_of_their_own_whatever_their_variables_are_called(
+    prepare, tmp_path
+):
+    sets = [
+        *SMALL, 'bits=3', 'method=lsq_plus', 'levels=null', 'threshold_rate=0.5', 'optimizer=adam',
+    ]  # fmt: skip
+    session = prepare('--config=quickstart_adabits', f'--out={tmp_path / "run"}', sets=sets)
+    student = session.networks.student()
+    optimizer = session.recipe.student(student, session.networks.teacher()).optimizer
+    assert optimizer.get_config()['multipliers'] == [[{'group': 'quantizer_parameters'}, 0.5]]
+    group = tf_n2uq.training.VariableGroup.QUANTIZER_PARAMETERS
+    learned = [v.name for v in student.trainable_variables if group.holds(v)]
+    assert any(name.endswith('_offset:0') for name in learned)
 
 
 def test_an_adaptive_network_starts_from_its_teacher(prepare, tmp_path):
