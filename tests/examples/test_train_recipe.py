@@ -134,6 +134,7 @@ def test_levels_and_rescaling_reach_the_kernels(prepare, tmp_path):
     ]
     assert kernels
     for quantizer in kernels:
+        assert isinstance(quantizer, tf_n2uq.quantizers.DoReFaQuantizer)
         assert (quantizer.level_scheme, quantizer.rescale) == ('centered_symmetric', 'constant')
 
 
