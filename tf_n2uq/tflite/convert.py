@@ -19,6 +19,7 @@ from tf_n2uq.tflite.passes.dense import connect_fully
 from tf_n2uq.tflite.passes.markers import replace_markers
 from tf_n2uq.tflite.passes.packing import XNNPACK_VERSIONS, pack_int4
 from tf_n2uq.tflite.passes.patches import unroll_convolutions
+from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
 from tf_n2uq.tflite.running.micro import pack_for_micro
 
@@ -113,8 +114,7 @@ def convert(
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
     model = _at_bits(model, bits)
     network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
-    content = _run_converter(model, network, inference_input_type, inference_output_type)
-    file = flatbuffer.read(content)
+    file = _run_converter(model, network, inference_input_type, inference_output_type)
     _LOWERINGS[target](file, network.plans)
     content = flatbuffer.write(file)
     if allow_float:
@@ -141,7 +141,8 @@ def _at_bits(model: keras.Model, bits: int | None) -> keras.Model:
 
 def _run_converter(
     model: keras.Model, network: IntegerNetwork, input_type: tf.DType, output_type: tf.DType
-) -> bytes:
+) -> Any:
+    """Returns what the converter makes of a network, a `ModelT`."""
     signature = [
         tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=tensor.name.split(':')[0])
         for tensor in tf.nest.flatten(model.inputs)
@@ -158,4 +159,15 @@ def _run_converter(
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.inference_input_type = input_type
     converter.inference_output_type = output_type
-    return converter.convert()
+    # The way over a SavedModel takes twice as long, and gives the same but for the signature.
+    converter.experimental_lower_to_saved_model = False
+    file = flatbuffer.read(converter.convert())
+    names = [spec.name for spec in signature]
+    return sign(file, names, _output_names(function.structured_outputs))
+
+
+def _output_names(outputs: Any) -> list[str]:
+    """Names as a SavedModel has them: the keys of a dictionary, or numbers."""
+    if isinstance(outputs, dict):
+        return sorted(outputs)
+    return [f'output_{number}' for number in range(len(tf.nest.flatten(outputs)))]
