@@ -19,6 +19,7 @@ from tf_n2uq.schemes.adaptive.switching import (
     check_adaptive,
     copy_into,
     extract,
+    rewrapped,
 )
 from tf_n2uq.schemes.calibration.batch_norm import recalibrate_batch_norm
 from tf_n2uq.schemes.calibration.one_width import calibrate_one_width
@@ -98,13 +99,14 @@ def _widen(step: Step, bits: int) -> None:
         config = {**layer.get_config(), 'bits': widths}
         step.layer = SwitchableBatchNormalization.from_config(config)
     elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
-        step.layer = Quantize(_widened(layer.quantizer, bits), name=layer.name)
+        quantizer = _widened(layer.quantizer, bits)
+        step.layer = Quantize(quantizer, layer.deployment, layer.input_quantizer, name=layer.name)
     elif isinstance(layer, QuantizedKernel) and isinstance(
         layer.quantize_config, AdaptiveQuantizeConfig
     ):
         config = layer.quantize_config.with_bits(bits)
         inner = copy_layer(layer.layer)
-        step.layer = QuantizedKernel(inner, config, layer.integer_bias, name=layer.name)
+        step.layer = rewrapped(layer, inner, config)
     else:
         return
     step.restore = []

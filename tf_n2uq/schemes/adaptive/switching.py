@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -121,8 +122,9 @@ def extract(model: keras.Model, bits: int) -> keras.Model:
     check_model(model)
     check_bits_of(model, bits)
     graph = Graph.from_model(model)
+    sources = {name: source for step in graph for name, source in _fix(graph, step, bits)}
     for step in graph:
-        _fix(graph, step, bits)
+        _read_from(step, sources)
     single = graph.to_model()
     for adaptive, own, _ in _pairs(model, single, bits):
         own.assign(tf.convert_to_tensor(adaptive))
@@ -215,8 +217,12 @@ def _is_adaptive(layer: QuantizedKernel) -> bool:
     return isinstance(layer.quantize_config, AdaptiveQuantizeConfig)
 
 
-def _fix(graph: Graph, step: Step, bits: int) -> None:
-    """Replaces what switches by what it is at one bit-width; weights are copied later."""
+def _fix(graph: Graph, step: Step, bits: int) -> Iterator[tuple[str, str | None]]:
+    """Replaces what switches by what it is at one bit-width; weights are copied later.
+
+    Yields:
+        The name of a quantizer that there is none of at this bit-width, and of that in front of it.
+    """
     layer = step.layer
     if isinstance(layer, SwitchableBatchNormalization):
         config = layer.normalization_config()
@@ -224,16 +230,42 @@ def _fix(graph: Graph, step: Step, bits: int) -> None:
     elif isinstance(layer, QuantizedKernel) and _is_adaptive(layer):
         config = layer.quantize_config.configs[bits]
         inner = copy_layer(layer.layer)
-        step.layer = QuantizedKernel(inner, config, layer.integer_bias, name=layer.name)
+        step.layer = rewrapped(layer, inner, config)
     elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
         quantizer = layer.quantizer.quantizers[bits]
         if quantizer is None:
             graph.remove(step)
+            yield layer.name, layer.input_quantizer
             return
-        step.layer = Quantize(quantizer, name=layer.name)
+        step.layer = Quantize(quantizer, layer.deployment, layer.input_quantizer, name=layer.name)
     else:
         return
     step.restore = []
+
+
+def rewrapped(wrapper: QuantizedKernel, layer: keras.layers.Layer, config: Any) -> QuantizedKernel:
+    """Returns a wrapper that has another config, and the same work in the network.
+
+    Args:
+        wrapper: the wrapper to take after.
+        layer: the layer to wrap.
+        config: the config of the layer.
+    """
+    return QuantizedKernel(
+        layer, config, wrapper.integer_bias, wrapper.role, wrapper.deployment, name=wrapper.name
+    )
+
+
+def _read_from(step: Step, sources: Mapping[str, str | None]) -> None:
+    """Names the quantizer in front of one that is gone."""
+    layer = step.layer
+    name = getattr(layer, 'input_quantizer', None)
+    if name not in sources:
+        return
+    if isinstance(layer, QuantizedKernel) and layer.role is not None:
+        layer.take_role(dataclasses.replace(layer.role, input_quantizer=sources[name]))
+    else:
+        layer.input_quantizer = sources[name]
 
 
 def _pairs(model: keras.Model, single: keras.Model, bits: int) -> Iterator[_Pair]:
