@@ -11,15 +11,6 @@ import tf_n2uq
 from tests.networks import annotate, float_network, images_for
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.quantizers import (
-    DoReFaInputQuantizer,
-    DoReFaQuantizer,
-    EntropyPreservingQuantizer,
-    LearnableThresholdQuantizer,
-    LSQInputQuantizer,
-    LSQPlusInputQuantizer,
-    LSQPlusQuantizer,
-    LSQQuantizer,
-    PACTQuantizer,
     RangeQuantizer,
     SymmetricQuantizer,
 )
@@ -28,15 +19,6 @@ quantize_apply = tfmot.quantization.keras.quantize_apply
 
 SCHEMES = {method.name: method.scheme for method in tf_n2uq.methods()}
 each_method = pytest.mark.parametrize('method', SCHEMES)
-# The quantizers of kernels and inputs at 3 bits.
-QUANTIZERS = {
-    'dorefa': (DoReFaQuantizer(3), DoReFaInputQuantizer(3)),
-    'lsq': (LSQQuantizer(3, signed=True), LSQInputQuantizer(3)),
-    'lsq_plus': (LSQPlusQuantizer(3), LSQPlusInputQuantizer(3)),
-    'n2uq': (EntropyPreservingQuantizer(3), LearnableThresholdQuantizer(3)),
-    'pact': (DoReFaQuantizer(3), PACTQuantizer(3, 'paper')),
-    'sat': (DoReFaQuantizer(3, 'modified', 'stddev'), PACTQuantizer(3, 'calibrated')),
-}
 
 
 def quantized(name, method, bits=4, calibrated=True, **arguments):
@@ -63,14 +45,15 @@ def input_quantizers(model):
     ]
 
 
-@pytest.mark.parametrize('method', QUANTIZERS)
+@each_method
 def test_inner_layers_get_the_methods_quantizers_and_the_ends_eight_bits(method):
-    kernel, inputs = QUANTIZERS[method]
-    model = quantize_apply(annotate(float_network('residual')), scheme=SCHEMES[method](3))
+    scheme = SCHEMES[method](3)
+    model = quantize_apply(annotate(float_network('residual')), scheme=scheme)
+    config = scheme.default_config()
     first, *inner, last = kernel_quantizers(model)
     assert first == last == SymmetricQuantizer(8)
-    assert set(inner) == {kernel}
-    assert set(input_quantizers(model)) == {inputs}
+    assert set(inner) == {config.kernel_quantizer(-1)}
+    assert set(input_quantizers(model)) == {config.input_quantizer()}
 
 
 @each_method
@@ -174,37 +157,6 @@ def test_the_config_works_under_tfmots_own_scheme(method):
     wrapper = next(layer for layer in quantized.layers if layer.name.startswith('quant_dense'))
     outputs = wrapper(np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32))
     assert len(np.unique(outputs.numpy())) <= 4
-
-
-def test_steps_of_kernels_start_from_the_kernels():
-    model = quantized('residual', 'lsq', calibrated=False)
-    for layer in model.layers:
-        if isinstance(layer, QuantizedKernel) and layer.kernel_quantizers[0][2]:
-            ((_, _, weights),) = layer.kernel_quantizers
-            expected = 2 * np.mean(np.abs(layer.layer.kernel)) / np.sqrt(7)
-            np.testing.assert_allclose(weights['step_size'], [expected], rtol=1e-5)
-            weights['step_size'].assign([9.0])
-    tf_n2uq.calibrate(model, images_for(model), verbose=0)
-    steps = [w['step_size'] for *_, w in _kernels(model) if w]
-    assert steps
-    assert all(float(step[0]) < 1 for step in steps)
-
-
-def _kernels(model):
-    for layer in model.layers:
-        if isinstance(layer, QuantizedKernel):
-            yield from layer.kernel_quantizers
-
-
-def test_inputs_that_may_be_negative_get_signed_steps():
-    model = quantized('batch_normalized', 'lsq')
-    lowest = {
-        layer.name: float(layer.quantizer_weights['lowest'][0])
-        for layer in model.layers
-        if isinstance(layer, Quantize) and isinstance(layer.quantizer, LSQInputQuantizer)
-    }
-    assert lowest['inner_thresholds'] == 0
-    assert lowest['signed_input_thresholds'] == -8
 
 
 @pytest.mark.parametrize('method', ['dorefa', 'pact'])
