@@ -3,7 +3,6 @@
 from tf_n2uq import (
     checkpoints,
     data,
-    known_layers,
     layers,
     models,
     ops,
@@ -11,6 +10,8 @@ from tf_n2uq import (
     tflite,
     training,
 )
+from tf_n2uq import known_layers as known_layers
+from tf_n2uq.layers import Deployment
 from tf_n2uq.schemes import (
     AdaBitsScheme,
     AdaptiveQuantizeConfig,
@@ -48,6 +49,7 @@ __all__ = [
     'AdaBitsScheme',
     'AdaptiveQuantizeConfig',
     'BitPolicy',
+    'Deployment',
     'DoReFaQuantizeConfig',
     'DoReFaScheme',
     'LSQPlusQuantizeConfig',

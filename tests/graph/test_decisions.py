@@ -29,7 +29,7 @@ def residual(**scheme):
 
 
 def test_each_step_has_one_who_does_its_work():
-    graph, decisions = decided(residual())
+    _, decisions = decided(residual())
     assert decisions.operators == {
         'stem_bn': 'quant_stem',
         'stem_relu': 'stem_bn',
@@ -42,9 +42,9 @@ def test_each_step_has_one_who_does_its_work():
 
 
 def test_kernels_know_the_quantizer_whose_tensor_they_multiply():
-    graph, decisions = decided(residual())
+    _, decisions = decided(residual())
     quantizers = decisions.input_quantizers
-    assert quantizers['quant_stem'] == 'input_1_range' or quantizers['quant_stem'].endswith('range')
+    assert quantizers['quant_stem'].endswith('_range')
     assert quantizers['quant_conv'] == 'conv_thresholds'
     assert quantizers['quant_behind'] == 'behind_thresholds'
     assert decisions.fed_kernels['conv_thresholds'] == 'quant_conv'
@@ -87,7 +87,7 @@ def test_a_kernel_that_a_float_model_returns_has_no_line_in_its_operator():
 
 
 def test_a_float_model_has_kernels_with_lines_and_no_quantizers():
-    graph, decisions = decided(float_network('batch_normalized'))
+    _, decisions = decided(float_network('batch_normalized'))
     assert not decisions.thresholds
     assert not decisions.ranges
     assert len(decisions.lines) == 3

@@ -5,13 +5,13 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tf_n2uq.layers import QuantizedKernel, RPReLU
+from tf_n2uq.layers import Deployment, QuantizedKernel, RPReLU
 
 layers = keras.layers
 SHAPE = (8, 8, 3)
 
 
-def quantized(*inner, bits=2, tensor_bits=8):
+def quantized(*inner, bits=2, tensor_bits=8, **scheme):
     model = keras.Sequential(
         [
             layers.Conv2D(8, 3, activation='relu', input_shape=SHAPE, name='stem'),
@@ -24,8 +24,8 @@ def quantized(*inner, bits=2, tensor_bits=8):
         if variable.name.endswith(('bias:0', 'beta:0', 'gamma:0', 'moving_mean:0')):
             variable.assign(tf.random.uniform(variable.shape, 0.2, 1.0, seed=1))
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    scheme = tf_n2uq.N2UQScheme(bits=bits, tensor_bits=tensor_bits)
-    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    made = tf_n2uq.N2UQScheme(bits=bits, tensor_bits=tensor_bits, **scheme)
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=made)
     tf_n2uq.calibrate(model, tf.data.Dataset.from_tensors(images()))
     return model
 
@@ -87,6 +87,18 @@ def test_the_whole_bias_becomes_the_nearest_integer(inner, normalization, bits):
     exact, rounded = in_units(quantized(*copies, bits=bits), 'inner', normalization)
     assert np.max(np.abs(exact - np.rint(exact))) > 1e-3
     np.testing.assert_allclose(rounded, np.rint(exact), atol=1e-3)
+
+
+def test_another_deployment_rounds_to_its_own_grid():
+    scales = {}
+    for halved in (True, False):
+        deployment = Deployment(halved_kernels=halved)
+        model = quantized(layers.Conv2D(6, 3, name='inner'), bits=4, deployment=deployment)
+        exact, rounded = in_units(model, 'inner')
+        np.testing.assert_allclose(rounded, np.rint(exact), atol=1e-3)
+        assert model.get_layer('quant_inner').bias_units() == (2 if halved else 1)
+        scales[halved] = float(model.get_layer('inner_thresholds').int8_scale())
+    np.testing.assert_allclose(scales[True] * 14, scales[False] * 16, rtol=1e-6)
 
 
 def test_inference_adds_the_rounding_and_training_does_not():

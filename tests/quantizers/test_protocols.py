@@ -68,9 +68,10 @@ def test_a_quantizer_has_the_interface_with_the_same_arguments(protocol, quantiz
 
 
 @pytest.mark.parametrize('quantizer', [*PLAIN_KERNELS, ADAPTIVE_KERNEL], ids=repr)
-def test_a_kernel_quantizer_without_variables_has_no_start_values(quantizer):
+def test_a_kernel_quantizer_without_variables_is_nothing_else(quantizer):
     assert not isinstance(quantizer, LearningKernelQuantizer)
     assert not isinstance(quantizer, ActivationQuantizer)
+    assert isinstance(quantizer, ScaledQuantizer) == (quantizer is ADAPTIVE_KERNEL)
 
 
 @pytest.mark.parametrize('quantizer', [*ACTIVATIONS, *PLAIN_KERNELS], ids=repr)

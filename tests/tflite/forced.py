@@ -16,9 +16,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.graph.graph import Ref, Step
-from tf_n2uq.schemes.rewrite.range_placement import is_range
-from tf_n2uq.tflite import flatbuffer, make_interpreter
+from tf_n2uq.graph.quantizer_steps import is_range
+from tf_n2uq.tflite import make_interpreter
 from tf_n2uq.tflite.network.completion import complete
+from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.matching import Match, match
 
 # In levels. The most that has been seen of right files is 0.02, in products.
@@ -93,7 +94,9 @@ def run_forced(
         data: the representative dataset that `convert` got.
     """
     # Layers that training left in float are 8-bit in the file, and so in this graph.
-    graph = complete(model, data)
+    graph, _ = complete(model, data)
+    # Layers that are new in it find the layers that they compute with.
+    graph.to_model()
     file = flatbuffer.read(content)
     matches, not_compared = match(graph, file)
     outputs, tensors = _run_file(file, matches, images)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.tflite.convert import lower_for_xnnpack
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.markers import marker_alpha
 from tf_n2uq.tflite.running.interpreter import make_interpreter
+from tf_n2uq.tflite.targets import xnnpack_passes
 
 ALL_INT8 = np.arange(-128, 128).astype(np.int8)
 
@@ -59,7 +59,8 @@ def convert(
 def lower(content: bytes, plans: list[ComparatorPlan]) -> bytes:
     """All passes, as the conversion applies them for XNNPACK."""
     model = flatbuffer.read(content)
-    lower_for_xnnpack(model, plans)
+    for each in xnnpack_passes(plans):
+        each(model)
     return flatbuffer.write(model)
 
 

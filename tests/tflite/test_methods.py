@@ -82,5 +82,5 @@ def test_levels_without_one_for_zero_are_refused_for_activations():
     for layer in model.layers:
         inner = isinstance(layer, Quantize)
         x = (Quantize(DoReFaQuantizer(4, 'centered_asymmetric')) if inner else layer)(x)
-    with pytest.raises(ValueError, match='with zero, which is what is padded'):
+    with pytest.raises(ValueError, match='ActivationQuantizer describes, got DoReFaQuantizer'):
         tf_n2uq.tflite.convert(keras.Model(image, x), representative_dataset=images_for(model))

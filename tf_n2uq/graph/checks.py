@@ -53,14 +53,14 @@ def check_quantized_model(model: Any) -> None:
         ValueError: if it is subclassed, not built, or holds no quantizer of this project.
     """
     check_model(model)
-    if any(isinstance(layer, (QuantizeLayer, QuantizeWrapperV2)) for layer in model.layers):
-        if not any(isinstance(layer, Quantize) for layer in model.layers):
-            raise ValueError(
-                f'model: expected a model that a scheme of this project quantized, got '
-                f"{model.name!r}, which TFMOT's own scheme quantized. Give quantize_apply a scheme, "
-                'as in quantize_apply(annotated, scheme=tf_n2uq.N2UQScheme(bits=2)): without one, '
-                'a QuantizeConfig of this project quantizes kernels and activations only.'
-            )
+    by_tfmot = any(isinstance(each, (QuantizeLayer, QuantizeWrapperV2)) for each in model.layers)
+    if by_tfmot and not any(isinstance(layer, Quantize) for layer in model.layers):
+        raise ValueError(
+            'model: expected a model that a scheme of this project has quantized, got '
+            f"{model.name!r}, which TFMOT's own scheme has quantized. Give quantize_apply a scheme "
+            'as in quantize_apply(annotated, scheme=tf_n2uq.N2UQScheme(bits=2)): without one, a '
+            'QuantizeConfig of this project quantizes kernels and activations only.'
+        )
     if not any(isinstance(layer, (Quantize, QuantizedKernel)) for layer in model.layers):
         raise ValueError(
             f'model: expected a quantized model, got the float model {model.name!r}. Quantize it '

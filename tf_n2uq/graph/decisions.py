@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from tf_n2uq.graph.fusing import folds_into_thresholds, fused_into, only_reader
+from tf_n2uq.graph.fusing import find_fusing, kinds_of, readers_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import InverseDeviation, KernelRole, Quantize, QuantizedKernel, RPReLU
@@ -28,9 +28,11 @@ class Decisions:
         folded: the steps that are part of the thresholds behind them.
         thresholds: the quantizers that map numbers to levels, in the order of execution.
         ranges: the 8-bit ranges, in the order of execution.
+        makers: for each step, the step that makes its numbers, which is another one if the step
+            only moves numbers.
         input_quantizers: for each step that reads a single tensor, the quantizer that makes it,
             perhaps with steps between them that only move numbers.
-        fed_kernels: for each quantizer, the kernel that alone reads its values, perhaps padded.
+        fed_kernels: for each step, the kernel that alone reads its values, perhaps padded.
         lines: for each kernel, the line per channel that its operator takes on.
         result_ranges: for each step, the 8-bit range of what its operator writes.
         last_kernels: the kernels that nothing reads, except a range at the end.
@@ -40,6 +42,7 @@ class Decisions:
     folded: frozenset[str]
     thresholds: tuple[str, ...]
     ranges: tuple[str, ...]
+    makers: Mapping[str, str]
     input_quantizers: Mapping[str, str]
     fed_kernels: Mapping[str, str]
     lines: Mapping[str, str]
@@ -75,27 +78,31 @@ def decide(graph: Graph) -> Decisions:
         The decisions.
     """
     order = graph.in_order()
-    operators = {}
+    fusing, readers, outputs = find_fusing(graph), readers_of(order), graph.returned()
+    kinds = kinds_of(order)
+    makers: dict[str, str] = {}
     for step in order:
-        operator = fused_into(graph, step)
-        if operator is not None:
-            operators[step.name] = operator.name
-    kernels = [step for step in order if step.kind is Kind.KERNEL]
-    lines = {
-        operator: name
-        for name, operator in operators.items()
-        if graph.steps[name].kind is Kind.NORMALIZATION
-    }
+        moves = kinds[step.name] is Kind.SAME_SCALE and len(step.inputs) == 1
+        makers[step.name] = makers[step.inputs[0].step] if moves else step.name
     return Decisions(
-        operators=operators,
-        folded=frozenset(step.name for step in order if folds_into_thresholds(graph, step)),
+        operators=fusing.operators,
+        folded=fusing.folded,
         thresholds=tuple(step.name for step in order if is_thresholds(step)),
         ranges=tuple(step.name for step in order if is_range(step)),
-        input_quantizers=_input_quantizers(graph, order),
-        fed_kernels=_fed_kernels(graph, order),
-        lines=lines,
-        result_ranges=_result_ranges(graph, order, operators),
-        last_kernels=frozenset(step.name for step in kernels if _is_last(graph, step)),
+        makers=makers,
+        input_quantizers=_input_quantizers(order, kinds, makers),
+        fed_kernels=_fed_kernels(order, readers, outputs),
+        lines={
+            operator: name
+            for name, operator in fusing.operators.items()
+            if kinds[name] is Kind.NORMALIZATION
+        },
+        result_ranges=_result_ranges(order, readers, fusing.operators),
+        last_kernels=frozenset(
+            step.name
+            for step in order
+            if kinds[step.name] is Kind.KERNEL and _is_last(step, readers)
+        ),
     )
 
 
@@ -128,43 +135,53 @@ def source_of(graph: Graph, ref: Ref) -> Step:
     return producer
 
 
-def _input_quantizers(graph: Graph, order: list[Step]) -> dict[str, str]:
-    found = {}
+def _input_quantizers(
+    order: list[Step], kinds: Mapping[str, Kind | None], makers: Mapping[str, str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
     for step in order:
         if len(step.inputs) == 1:
-            source = source_of(graph, step.inputs[0])
-            if source.kind is Kind.QUANTIZE:
-                found[step.name] = source.name
+            source = makers[step.inputs[0].step]
+            if kinds[source] is Kind.QUANTIZE:
+                found[step.name] = source
     return found
 
 
-def _fed_kernels(graph: Graph, order: list[Step]) -> dict[str, str]:
-    found = {}
-    for step in order:
-        if step.kind is Kind.QUANTIZE:
-            reader = only_reader(graph, step)
-            while reader is not None and reader.spec.keeps_pixels:
-                reader = only_reader(graph, reader)
-            if reader is not None and isinstance(reader.layer, QuantizedKernel):
-                found[step.name] = reader.name
-    return found
-
-
-def _result_ranges(graph: Graph, order: list[Step], operators: Mapping[str, str]) -> dict[str, str]:
+def _fed_kernels(
+    order: list[Step], readers: Mapping[str, list[Step]], outputs: set[str]
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for step in reversed(order):
-        readers = graph.consumers(step.output)
-        ranges = [reader.name for reader in readers if is_range(reader)]
-        shared = [each.name for each in readers if operators.get(each.name) == step.name]
+        if step.name in outputs or len(readers[step.name]) != 1:
+            continue
+        (reader,) = readers[step.name]
+        if isinstance(reader.layer, QuantizedKernel):
+            found[step.name] = reader.name
+        elif reader.spec.keeps_pixels and reader.name in found:
+            found[step.name] = found[reader.name]
+    return found
+
+
+def _result_ranges(
+    order: list[Step], readers: Mapping[str, list[Step]], operators: Mapping[str, str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for step in reversed(order):
+        ranges = [reader.name for reader in readers[step.name] if is_range(reader)]
+        shared = [
+            reader.name
+            for reader in readers[step.name]
+            if operators.get(reader.name) == step.name and reader.name in found
+        ]
         if ranges:
             found[step.name] = ranges[0]
-        elif shared and shared[0] in found:
+        elif shared:
             found[step.name] = found[shared[0]]
     return found
 
 
-def _is_last(graph: Graph, step: Step) -> bool:
-    readers = graph.consumers(step.output)
+def _is_last(step: Step, readers: Mapping[str, list[Step]]) -> bool:
     return all(
-        reader.kind is Kind.QUANTIZE and not graph.consumers(reader.output) for reader in readers
+        isinstance(reader.layer, Quantize) and not readers[reader.name]
+        for reader in readers[step.name]
     )

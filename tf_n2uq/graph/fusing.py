@@ -1,74 +1,130 @@
 """Which layers one operator of an integer file does the work of.
 
-These rules are for the rewrite, which changes a graph while it asks, and for `decide`. Everyone
+These rules are for the rewrite, which asks while it changes a graph, and for `decide`. Everyone
 else reads the `Decisions`.
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+from collections.abc import Mapping
+
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.quantizer_steps import is_thresholds
 from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.layers.layer_spec import Kind
+from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
 
 
-def fused_into(graph: Graph, step: Step) -> Step | None:
-    """Returns the step whose TFLite operator also does the work of `step`, if there is one.
+@dataclasses.dataclass(frozen=True)
+class Fusing:
+    """Who does whose work in a graph as it is at one moment; every name is that of a step.
+
+    Attributes:
+        operators: for each step that has no operator of its own, the step in front of it whose
+            operator also does its work.
+        folded: the steps that are one function per channel together with the thresholds that they
+            feed: element-wise layers, and lines per channel that no kernel takes on, which nothing
+            but thresholds reads, directly or through more such layers.
+    """
+
+    operators: Mapping[str, str]
+    folded: frozenset[str]
+
+
+def find_fusing(graph: Graph) -> Fusing:
+    """Looks at each step of a graph once in either direction.
 
     Args:
-        graph: the graph.
-        step: a step of it.
+        graph: the graph. What the config of a layer says already stands.
     """
-    if len(step.inputs) != 1:
-        return None
-    producer = graph.producer(step.inputs[0])
-    if step.kind is Kind.NORMALIZATION:
-        return producer if _takes_on_line(graph, producer, step) else None
-    if only_reader(graph, producer) is not step or not step.spec.fuses_as_relu:
-        return None
-    behind = fused_into(graph, producer)
-    if not (behind or producer).spec.takes_on_relu:
-        return None
-    if producer.kind is Kind.NORMALIZATION and behind is None:
-        # Alone, the normalization would become an operator only to carry this ReLU.
-        return None if folds_into_thresholds(graph, step) else producer
-    return producer
+    order = graph.in_order()
+    kinds = kinds_of(order)
+    readers = readers_of(order)
+    outputs = graph.returned()
+    operators: dict[str, str] = {}
+    for step in order:
+        if kinds[step.name] is Kind.NORMALIZATION:
+            kernel = graph.producer(step.inputs[0])
+            is_kernel = kinds[kernel.name] is Kind.KERNEL
+            if is_kernel and _takes_on(kernel, step, readers, outputs):
+                operators[step.name] = kernel.name
+    folded: set[str] = set()
+    for step in reversed(order):
+        kind, behind = kinds[step.name], readers[step.name]
+        alone = kind is Kind.NORMALIZATION and step.name not in operators
+        compared = all(is_thresholds(reader) or reader.name in folded for reader in behind)
+        inner = bool(behind) and step.name not in outputs
+        if (kind is Kind.ELEMENTWISE or alone) and inner and compared:
+            folded.add(step.name)
+    for step in order:
+        operator = _operator_of_relu(graph, step, kinds, operators, folded)
+        if operator is not None and _is_alone(operator, step, readers, outputs):
+            operators[step.name] = operator.name
+    return Fusing(operators, frozenset(folded))
 
 
-def _takes_on_line(graph: Graph, producer: Step, step: Step) -> bool:
-    if producer.kind is not Kind.KERNEL:
-        return False
-    if isinstance(producer.layer, QuantizedKernel) and producer.layer.role is not None:
-        # Decided before; what has been made of the model since then does not change it.
-        return producer.layer.role.line == step.layer.name
-    return only_reader(graph, producer) is step
+def kinds_of(order: list[Step]) -> dict[str, Kind | None]:
+    """Returns the kind of each step, None for a layer that has no integer form."""
+    kinds: dict[str, Kind | None] = {}
+    for step in order:
+        kinds[step.name] = kind_of(step.layer, step.input_shape)
+    return kinds
 
 
-def folds_into_thresholds(graph: Graph, step: Step) -> bool:
-    """Tells whether a step and the thresholds that it feeds are one function per channel.
-
-    That holds for an element-wise layer, or a line per channel that no kernel takes on, if
-    nothing but thresholds reads it, directly or through more such layers.
-
-    Args:
-        graph: the graph.
-        step: a step of it.
-    """
-    kind = step.kind
-    if kind is Kind.NORMALIZATION:
-        if fused_into(graph, step) is not None:
-            return False
-    elif kind is not Kind.ELEMENTWISE:
-        return False
-    readers = graph.consumers(step.output)
-    return (
-        bool(readers)
-        and not graph.is_output(step.output)
-        and all(is_thresholds(reader) or folds_into_thresholds(graph, reader) for reader in readers)
-    )
+def readers_of(order: list[Step]) -> dict[str, list[Step]]:
+    """Returns the steps that read the first output of each step, in order."""
+    readers: dict[str, list[Step]] = collections.defaultdict(list)
+    for step in order:
+        for ref in dict.fromkeys(step.inputs):
+            if ref.index == 0:
+                readers[ref.step].append(step)
+    return readers
 
 
 def only_reader(graph: Graph, step: Step) -> Step | None:
     """Returns the step that alone reads what a step returns; None if the model returns it too."""
     readers = graph.consumers(step.output)
     return readers[0] if len(readers) == 1 and not graph.is_output(step.output) else None
+
+
+def _takes_on(
+    kernel: Step, line: Step, readers: Mapping[str, list[Step]], outputs: set[str]
+) -> bool:
+    if isinstance(kernel.layer, QuantizedKernel) and kernel.layer.role is not None:
+        # Decided before; what has been made of the model since then does not change it.
+        return kernel.layer.role.line == line.layer.name
+    return _is_alone(kernel, line, readers, outputs)
+
+
+def _is_alone(
+    step: Step, reader: Step, readers: Mapping[str, list[Step]], outputs: set[str]
+) -> bool:
+    """Whether a step is read by one reader and nobody else."""
+    return readers[step.name] == [reader] and step.name not in outputs
+
+
+def _operator_of_relu(
+    graph: Graph,
+    step: Step,
+    kinds: Mapping[str, Kind | None],
+    operators: Mapping[str, str],
+    folded: set[str],
+) -> Step | None:
+    """Returns the step in front of a ReLU if its operator may do the work of the ReLU too."""
+    spec = spec_of(step.layer)
+    if spec is None or not spec.fuses_as_relu or len(step.inputs) != 1:
+        return None
+    producer = graph.producer(step.inputs[0])
+    line = kinds[producer.name] is Kind.NORMALIZATION
+    behind = operators.get(producer.name) if line else None
+    if line and behind is None and step.name in folded:
+        # Alone, the line would become an operator only to carry this ReLU.
+        return None
+    return producer if _takes_on_relu(graph.steps[behind] if behind else producer) else None
+
+
+def _takes_on_relu(step: Step) -> bool:
+    layer = step.layer.layer if isinstance(step.layer, QuantizedKernel) else step.layer
+    spec = spec_of(layer)
+    return spec is not None and spec.takes_on_relu

@@ -233,6 +233,10 @@ class Graph:
         """Returns the steps that read `ref`."""
         return [step for step in self if step.reads(ref)]
 
+    def returned(self) -> set[str]:
+        """Returns the names of the steps whose first output the model returns."""
+        return {ref.step for ref in tf.nest.flatten(self.outputs) if ref.index == 0}
+
     def is_output(self, ref: Ref) -> bool:
         """Tells whether the model returns `ref`."""
         return ref in tf.nest.flatten(self.outputs)

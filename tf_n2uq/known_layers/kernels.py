@@ -7,7 +7,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.layers.layer_spec import KernelAxes, Kind, LayerSpec, register_layer, spec_of
+from tf_n2uq.layers.layer_spec import KernelAxes, Kind, LayerSpec, register_layer
 from tf_n2uq.tflite.network.kernel_forms import (
     QuantizedKernelForm,
     multiply_dense,
@@ -26,13 +26,6 @@ def _kernel(*kernels: KernelAxes, takes_on_relu: bool = True, **more: Any) -> La
     return LayerSpec(Kind.KERNEL, kernels=kernels, takes_on_relu=takes_on_relu, **more)
 
 
-def _wrapped(layer: keras.layers.Layer) -> LayerSpec:
-    """A quantized layer is known by the layer in it."""
-    inner = spec_of(layer.layer)
-    takes_on_relu = inner is not None and inner.takes_on_relu
-    return _kernel(takes_on_relu=takes_on_relu, form=QuantizedKernelForm())
-
-
 register_layer(_LAYERS.Conv1D, _kernel(_KERNEL, multiply=multiply_series))
 register_layer(_LAYERS.Conv2D, _kernel(_KERNEL, multiply=multiply_image))
 register_layer(_LAYERS.DepthwiseConv1D, _kernel(_DEPTHWISE, multiply=multiply_series))
@@ -46,4 +39,4 @@ register_layer(
 # The rewrite makes two layers of these.
 register_layer(_LAYERS.SeparableConv1D, _kernel(_DEPTHWISE, _POINTWISE))
 register_layer(_LAYERS.SeparableConv2D, _kernel(_DEPTHWISE, _POINTWISE))
-register_layer(QuantizedKernel, _wrapped)
+register_layer(QuantizedKernel, _kernel(form=QuantizedKernelForm()))

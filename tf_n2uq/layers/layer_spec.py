@@ -136,7 +136,9 @@ def kind_of(layer: keras.layers.Layer, input_shape: InputShape = None) -> Kind |
         input_shape: shape of what the layer reads, as far as it is known.
     """
     spec = spec_of(layer)
-    return None if spec is None or refusal_of(layer, input_shape) else spec.kind
+    if spec is None or getattr(layer, 'data_format', None) == 'channels_first':
+        return None
+    return None if spec.refusal(layer, input_shape) else spec.kind
 
 
 def is_channel_line(layer: keras.layers.Layer, input_shape: InputShape = None) -> bool:
@@ -177,11 +179,6 @@ def function_name(layer: keras.layers.Layer) -> str:
     return type(layer).__name__
 
 
-def rank_of(input_shape: InputShape) -> int | None:
-    """Returns the number of axes of the only tensor that a layer reads; None if not known."""
-    return None if input_shape is None or isinstance(input_shape, list) else len(input_shape)
-
-
 def is_last_axis(axis: Any, input_shape: InputShape) -> bool:
     """Tells whether an axis, or a sequence of one axis, is the last one.
 
@@ -190,8 +187,9 @@ def is_last_axis(axis: Any, input_shape: InputShape) -> bool:
         input_shape: of what the layer reads. Where the number of axes is not known, any axis that
             is counted from the front is taken for the last one of an image, a series or a vector.
     """
-    axes = [int(each) for each in axis] if hasattr(axis, '__iter__') else [int(axis)]
-    rank = rank_of(input_shape)
+    axes = list(axis) if hasattr(axis, '__iter__') else [axis]
+    known = input_shape is not None and not isinstance(input_shape, list)
+    rank = len(input_shape) if known else None
     if len(axes) != 1:
         return False
     return axes[0] == -1 or (axes[0] == rank - 1 if rank is not None else axes[0] > 0)

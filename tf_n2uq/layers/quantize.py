@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers.connections import Int8Source, ReadsInt8, close_operator
 from tf_n2uq.layers.deployment import Deployment
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.protocols import ScaledQuantizer
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
@@ -82,7 +82,7 @@ class Quantize(ReadsInt8, Int8Source, keras.layers.Layer):
             float64 `[]`, >= 0; None for a quantizer of others, or one that passes on a tensor of
             unknown scale.
         """
-        if not isinstance(self.quantizer, ConfiguredQuantizer):
+        if not isinstance(self.quantizer, ScaledQuantizer):
             return None
         if self.quantizer.is_identity:
             return self.input_scale()

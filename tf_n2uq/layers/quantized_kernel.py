@@ -17,7 +17,7 @@ from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.layer_spec import is_channel_line, line_of
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.protocols import KernelQuantizer
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
@@ -127,7 +127,7 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
     def bias_units(self) -> int:
         """Returns how many units of the kernel the bias is a whole number of in a file."""
         ((attribute, quantizer, _),) = self.kernel_quantizers
-        if attribute == 'depthwise_kernel' or not isinstance(quantizer, ConfiguredQuantizer):
+        if attribute == 'depthwise_kernel' or not isinstance(quantizer, KernelQuantizer):
             return 1
         return self.deployment.bias_units(quantizer.bits, quantizer.has_odd_integers)
 
@@ -145,7 +145,7 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         if self.integer_bias or type(self.layer) is not keras.layers.Dense or not self._is_last():
             return None
         for attribute, quantizer, _ in self.kernel_quantizers:
-            if isinstance(quantizer, ConfiguredQuantizer):
+            if isinstance(quantizer, KernelQuantizer):
                 kernel = tf.convert_to_tensor(getattr(self.layer, attribute))
                 return quantizer.bias_divisor(tf.cast(kernel, tf.float32))
         return None
@@ -166,12 +166,15 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
 
         Returns:
             float64 `[output channels]`, to be added to the output of the layer, in front of the
-            line. None if the scale of what the layer reads is not known.
+            line. None if the scale of what the layer reads, or the unit of the kernel, is not
+            known.
         """
         scale = self.input_scale()
         if scale is None or len(self.kernel_quantizers) != 1:
             return None
         ((attribute, quantizer, weights),) = self.kernel_quantizers
+        if not isinstance(quantizer, KernelQuantizer):
+            return None
         values = tf.cast(tf.convert_to_tensor(getattr(self.layer, attribute)), tf.float32)
         unit = tf.reshape(tf.cast(quantizer.integers(values, weights)[1], tf.float64), [-1])
         return bias_rounding(self._whole_bias(), unit, scale * self.bias_units())

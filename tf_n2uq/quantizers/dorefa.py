@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -29,6 +29,10 @@ class DoReFaQuantizer(PlainKernelQuantizer):
 
     Without rescaling the quantized kernel fills −1..1, however small the float one is. A batch
     normalization behind the layer makes up for that; a layer without one needs 'stddev'.
+
+    It is no quantizer of activations for an integer file, not even with 'centered_asymmetric'
+    levels, because none of these is zero, which is padded. `DoReFaInputQuantizer` and
+    `PACTQuantizer` are.
 
     Source: Zhou et al., "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low
     Bitwidth Gradients", 2016, section 2.3, eq. 9; the levels: Jin et al., "AdaBits: Neural Network
@@ -148,31 +152,6 @@ class DoReFaQuantizer(PlainKernelQuantizer):
         """
         del weights
         return dorefa_integers(kernel, *self._arguments())
-
-    def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> NoReturn:
-        """Refuses to be the quantizer of an activation in an integer file.
-
-        Raises:
-            ValueError: Always.
-        """
-        del inputs, weights
-        self._refuse_activation()
-
-    def step(self, weights: Mapping[str, Any]) -> NoReturn:
-        """Refuses to be the quantizer of an activation in an integer file.
-
-        Raises:
-            ValueError: Always.
-        """
-        del weights
-        self._refuse_activation()
-
-    def _refuse_activation(self) -> NoReturn:
-        raise ValueError(
-            'quantizer: expected one for activations, whose levels are whole numbers of a step '
-            f'with zero, which is what is padded, among them; got {self!r}; use '
-            f'DoReFaInputQuantizer({self.bits}) or PACTQuantizer({self.bits}).'
-        )
 
     def _arguments(self) -> tuple[int, str, str | None, int | Sequence[int]]:
         return self.bits, self.level_scheme, self.rescale, self.channel_axis

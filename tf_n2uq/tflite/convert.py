@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -10,52 +9,14 @@ import tf_keras as keras
 
 from tf_n2uq.graph.checks import check_quantized_model
 from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
-from tf_n2uq.tflite.levels.comparators import ComparatorPlan
 from tf_n2uq.tflite.network.completion import complete
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.channel_sums import halve_kernels
-from tf_n2uq.tflite.passes.dense import connect_fully
-from tf_n2uq.tflite.passes.markers import replace_markers
-from tf_n2uq.tflite.passes.packing import XNNPACK_VERSIONS, pack_int4
-from tf_n2uq.tflite.passes.patches import unroll_convolutions
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
-from tf_n2uq.tflite.running.micro import pack_for_micro
+from tf_n2uq.tflite.targets import TARGETS
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
-
-
-def lower_for_xnnpack(file: Any, plans: Sequence[ComparatorPlan]) -> None:
-    """Makes of what the converter wrote, a `ModelT`, in place, a file for XNNPACK's kernels.
-
-    Args:
-        file: The file, with markers.
-        plans: The comparators to put in their place.
-    """
-    connect_fully(file)
-    # Before comparators take the place of markers, which tell what levels there are.
-    halve_kernels(file, plans)
-    replace_markers(file, plans)
-    unroll_convolutions(file)
-    pack_int4(file, XNNPACK_VERSIONS)
-
-
-def lower_for_micro(file: Any, plans: Sequence[ComparatorPlan]) -> None:
-    """Makes of what the converter wrote, in place, a file for TensorFlow Lite Micro.
-
-    Args:
-        file: The file, with markers.
-        plans: The comparators to put in their place.
-    """
-    replace_markers(file, plans)
-    pack_for_micro(file)
-
-
-_LOWERINGS: dict[str, Callable[[Any, Sequence[ComparatorPlan]], None]] = {
-    'xnnpack': lower_for_xnnpack,
-    'micro': lower_for_micro,
-}
 
 
 def convert(
@@ -104,8 +65,8 @@ def convert(
             type or target is not supported.
     """
     check_quantized_model(model)
-    if target not in tuple(_LOWERINGS):
-        raise ValueError(f'target: expected {" or ".join(map(repr, _LOWERINGS))}, got {target!r}.')
+    if target not in tuple(TARGETS):
+        raise ValueError(f'target: expected {" or ".join(map(repr, TARGETS))}, got {target!r}.')
     for name, value in (
         ('inference_input_type', inference_input_type),
         ('inference_output_type', inference_output_type),
@@ -115,7 +76,8 @@ def convert(
     model = _at_bits(model, bits)
     network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
     file = _run_converter(model, network, inference_input_type, inference_output_type)
-    _LOWERINGS[target](file, network.plans)
+    for each in TARGETS[target](network.plans):
+        each(file)
     content = flatbuffer.write(file)
     if allow_float:
         warn_of_float_file(file, content, target)

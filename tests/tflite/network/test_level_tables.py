@@ -43,9 +43,9 @@ def _randomize(model, rng, slopes):
 
 def _table_and_keras(model):
     """The table that is lowered, and what the Keras layers do to the same 256 values."""
-    graph = complete(model, None)
+    graph, decisions = complete(model, None)
     thresholds = next(s for s in graph.in_order() if s.name == 'inner_thresholds')
-    table = table_of(graph, thresholds, read_ranges(graph))
+    table = table_of(graph, decisions, thresholds, read_ranges(graph, decisions))
     layer = model.get_layer('inner_thresholds')
     (node,) = [node for node in nodes_in_order(model) if node.layer is layer]
     (before,) = [
@@ -56,7 +56,7 @@ def _table_and_keras(model):
     values = keras.Model(before, node.outputs)
     numbers = np.zeros((1, 16, 16, CHANNELS), np.float32)
     numbers[0] = table.range.values().reshape(16, 16, 1)
-    levels = values(numbers).numpy() / layer.quantizer.step(layer.quantizer_weights)
+    levels = values(numbers).numpy() / float(layer.quantizer.step(layer.quantizer_weights))
     return table, np.rint(levels).astype(int).reshape(256, CHANNELS)
 
 

@@ -6,7 +6,6 @@ import tf_n2uq
 from tests.networks import images_for, quantize
 from tests.tflite.graphs import ALL_INT8, convert, operators, run
 from tf_n2uq.layers import RPReLU
-from tf_n2uq.tflite.network.integer_network import run_line
 from tf_n2uq.tflite.network.kernels import told_apart
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.network.rectifiers import Rectifier
@@ -32,7 +31,7 @@ def rectifier_layer(slopes, seed=0):
 
 
 def export(layer):
-    rectifier = Rectifier.of(layer, RESULT)
+    rectifier = Rectifier.of(layer, CHANNELS, RESULT)
     lines = {
         name: line.representable(SOURCE.scale, RESULT.scale)
         for name, line in rectifier.lines.items()
@@ -41,7 +40,7 @@ def export(layer):
 
     def function(x):
         x = SOURCE.quantize(x)
-        return RESULT.quantize(rectifier.apply(lambda name: run_line(x, lines[name])))
+        return RESULT.quantize(Rectifier(lines, RESULT).apply(x))
 
     return convert(function, [1, 1, 256, CHANNELS])
 

@@ -18,7 +18,7 @@ from tests.tflite.graphs import (
     run,
     staircase,
 )
-from tf_n2uq.quantizers.stretch import level_stretch
+from tf_n2uq.layers import Deployment
 from tf_n2uq.tflite.levels.comparators import plan_comparators
 from tf_n2uq.tflite.network.completion import complete
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork
@@ -36,7 +36,7 @@ def plan_of(channels, steps=15, sign=1, stretch=None):
     table = sign * staircase(np.random.default_rng(0), steps, (channels,))
     # All levels are in use, whatever the thresholds are.
     table[:, 0] = sign * np.minimum(np.arange(256), steps)
-    return plan_comparators(table, steps, stretch or level_stretch(steps))
+    return plan_comparators(table, steps, stretch or Deployment().level_stretch(steps))
 
 
 class Layer:
@@ -308,9 +308,8 @@ def _layer(report, name):
 def converted_both_ways(model):
     """The file, and the same with kernels that are not halved."""
     module = importlib.import_module('tf_n2uq.tflite.convert')
-    exported = IntegerNetwork(complete(model, None))
-    content = module._run_converter(model, exported, tf.float32, tf.float32)
-    file = connect_fully(flatbuffer.read(content))
+    exported = IntegerNetwork(*complete(model, None))
+    file = connect_fully(module._run_converter(model, exported, tf.float32, tf.float32))
     return tf_n2uq.tflite.convert(model), flatbuffer.write(replace_markers(file, exported.plans))
 
 

@@ -6,9 +6,11 @@ import tf_keras as keras
 import tf_n2uq
 from tests.networks import images_for, quantize
 from tests.tflite.graphs import convert, fake_quant
-from tf_n2uq.tflite import flatbuffer, inspect, predict
+from tf_n2uq.tflite import inspect, predict
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports import acceptance
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, interrupting
-from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
+from tf_n2uq.tflite.running.interpreter import Delegation, xnnpack_delegation
 
 _layers = keras.layers
 
@@ -90,3 +92,16 @@ def test_a_file_that_the_interpreter_cannot_prepare_is_refused():
     graph.operators[0].inputs = np.asarray([0, 0, 0], np.int32)
     with pytest.raises(ValueError, match='does not load .*the interpreter can prepare'):
         check_integer_file(file, flatbuffer.write(file), 'xnnpack')
+
+
+@pytest.mark.parametrize('allow_float', [False, True])
+def test_a_machine_without_xnnpack_says_that_nobody_has_checked(allow_float, monkeypatch, caplog):
+    model, _ = calibrated(_layers.ReLU())
+    without = Delegation(partitions=0, inside=(), operators=9)
+    monkeypatch.setattr(acceptance, 'xnnpack_delegation', lambda content: without)
+    caplog.clear()
+    tf_n2uq.tflite.convert(model, target='micro', allow_float=allow_float)
+    assert not caplog.text
+    tf_n2uq.tflite.convert(model, allow_float=allow_float)
+    assert caplog.text.count('XNNPACK computes nothing of the file on this machine') == 1
+    assert 'Call tf_n2uq.tflite.inspect where XNNPACK is' in caplog.text

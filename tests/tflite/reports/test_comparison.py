@@ -5,7 +5,8 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import float_network, images_for, quantize, quantized_network
-from tf_n2uq.tflite import comparison, flatbuffer
+from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.reports import comparison
 
 
 @pytest.fixture(scope='module')

@@ -259,8 +259,8 @@ def rewrapped(wrapper: QuantizedKernel, layer: keras.layers.Layer, config: Any) 
 def _read_from(step: Step, sources: Mapping[str, str | None]) -> None:
     """Names the quantizer in front of one that is gone."""
     layer = step.layer
-    name = getattr(layer, 'input_quantizer', None)
-    if name not in sources:
+    name: str | None = getattr(layer, 'input_quantizer', None)
+    if name is None or name not in sources:
         return
     if isinstance(layer, QuantizedKernel) and layer.role is not None:
         layer.take_role(dataclasses.replace(layer.role, input_quantizer=sources[name]))

@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.protocols import KernelQuantizer, LearningKernelQuantizer
 from tf_n2uq.quantizers.statistics import TensorStatistics
 from tf_n2uq.schemes.calibration.bias_correction import kernel_gain
 
@@ -39,7 +39,7 @@ def start_quantizers(kernel: QuantizedKernel) -> None:
         kernel: the layer, changed in place.
     """
     for attribute, quantizer, weights in kernel.kernel_quantizers:
-        if weights and isinstance(quantizer, ConfiguredQuantizer):
+        if weights and isinstance(quantizer, LearningKernelQuantizer):
             values = np.asarray(getattr(kernel.layer, attribute), np.float32)
             rows = values.reshape(-1, values.shape[-1])
             statistics = TensorStatistics(float(values.min()), float(values.max()), rows)
@@ -58,7 +58,7 @@ def scale_gain(kernel: QuantizedKernel) -> float:
     """
     for _, quantizer, _ in kernel.kernel_quantizers:
         # Those of somebody else are taken to keep it.
-        if isinstance(quantizer, ConfiguredQuantizer) and not quantizer.keeps_scale:
+        if isinstance(quantizer, KernelQuantizer) and not quantizer.keeps_scale:
             return kernel_gain(kernel)
     return 1.0
 

@@ -11,7 +11,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
-from tf_n2uq.graph.fusing import folds_into_thresholds, fused_into
+from tf_n2uq.graph.fusing import Fusing, find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range
 from tf_n2uq.schemes.rewrite.assignment import Assignment
@@ -24,11 +24,12 @@ def decompose(graph: Graph, assignment: Assignment) -> None:
         graph: the graph; thresholds are in it already.
         assignment: which steps may be touched; extended by the new ones.
     """
+    fusing = find_fusing(graph)
     for step in graph.in_order():
         recipe = step.spec.decomposition
         if step.name not in assignment.annotated or recipe is None:
             continue
-        parts = Parts(graph, step)
+        parts = Parts(graph, step, fusing)
         result = recipe(parts, step)
         if result is not None:
             graph.redirect(step.output, result)
@@ -47,17 +48,18 @@ class Parts:
         has_range: whether the layer has an 8-bit range behind it already.
     """
 
-    def __init__(self, graph: Graph, step: Step) -> None:
+    def __init__(self, graph: Graph, step: Step, fusing: Fusing) -> None:
         """Creates a builder of parts.
 
         Args:
             graph: gets the parts.
             step: the call of the layer to be replaced.
+            fusing: who does whose work in the graph.
         """
         self._graph, self._name = graph, step.name
         self.steps: list[Step] = []
-        self.is_folded = folds_into_thresholds(graph, step)
-        self.is_fused = fused_into(graph, step) is not None
+        self.is_folded = step.name in fusing.folded
+        self.is_fused = step.name in fusing.operators
         self.has_range = any(map(is_range, graph.consumers(step.output)))
 
     def add(self, layer: keras.layers.Layer, what: str, *inputs: Ref) -> Ref:

@@ -8,7 +8,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
-from tf_n2uq.graph.decisions import Decisions, decide, write_roles
+from tf_n2uq.graph.decisions import decide, write_roles
+from tf_n2uq.graph.fusing import find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
 from tf_n2uq.layers import Deployment, Quantize, QuantizedKernel, RPReLU
 from tf_n2uq.layers.layer_spec import activation_name, kind_of
@@ -88,7 +89,7 @@ def quantize_graph(
     assignment: Assignment,
     tensor_bits: int | None,
     deployment: Deployment | None = None,
-) -> Decisions:
+) -> None:
     """Puts the quantizers into a graph, in place.
 
     Args:
@@ -96,9 +97,6 @@ def quantize_graph(
         assignment: which steps, and how; extended by the steps that splitting makes.
         tensor_bits: bit-width of the tensors between the layers, None for float.
         deployment: the grid of levels and biases in an integer file; None for the default one.
-
-    Returns:
-        Who does whose work in the integer network.
     """
     for name in sorted(assignment.annotated):
         _split_activation(graph, graph.steps[name], assignment)
@@ -112,16 +110,15 @@ def quantize_graph(
         )
         _quantize_kernel(graph, graph.steps[name], kernel)
     if tensor_bits is None:
-        return decide(graph)
+        return
     decompose(graph, assignment)
     place_ranges(graph, assignment, tensor_bits)
-    decisions = decide(graph)
+    fusing = find_fusing(graph)
     for step in graph:
         # Where an RPReLU is no part of thresholds, the file computes it, and rounds.
-        rounds = isinstance(step.layer, RPReLU) and decisions.stands_alone(step)
+        rounds = isinstance(step.layer, RPReLU) and step.name not in fusing.folded
         if rounds and step.name in assignment.annotated:
             _let_round(step)
-    return decisions
 
 
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:

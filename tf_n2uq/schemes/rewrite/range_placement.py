@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_n2uq.graph.fusing import folds_into_thresholds, fused_into, only_reader
+from tf_n2uq.graph.fusing import Fusing, find_fusing, only_reader
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import Quantize
@@ -35,46 +35,48 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
         bits: bit-width of the ranges.
     """
     steps = [step for step in graph.in_order() if step.name in assignment.annotated]
+    fusing = find_fusing(graph)
     for step in steps:
-        if _needs_range(graph, step, assignment):
+        if _needs_range(graph, step, assignment, fusing):
             _add_range(graph, step.output, step.name, bits)
         _fix_range(graph, step, bits)
+    fusing = find_fusing(graph)
     for step in steps:
-        if step.kind in _WITH_RANGE and fused_into(graph, step) is None:
+        if step.kind in _WITH_RANGE and step.name not in fusing.operators:
             # A product of a tensor with itself reads it twice.
             for ref in dict.fromkeys(step.inputs):
-                _ensure_range(graph, ref, bits)
+                _ensure_range(graph, ref, bits, fusing)
 
 
-def _needs_range(graph: Graph, step: Step, assignment: Assignment) -> bool:
+def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusing) -> bool:
     kind = step.kind
     if kind not in _WITH_RANGE or any(map(is_range, graph.consumers(step.output))):
         return False
     if kind is Kind.SOFTMAX and graph.is_output(step.output):
         return False  # TFLite gives probabilities the scale 1/256
-    if kind in (Kind.ELEMENTWISE, Kind.NORMALIZATION) and folds_into_thresholds(graph, step):
+    if step.name in fusing.folded:
         # A fused ReLU costs nothing, and its range is the better half of what is before it.
-        return fused_into(graph, step) is not None
+        return step.name in fusing.operators
     follower = only_reader(graph, step)
     return not (
         follower is not None
         and follower.name in assignment.annotated
-        and fused_into(graph, follower) is step
+        and fusing.operators.get(follower.name) == step.name
     )
 
 
-def _ensure_range(graph: Graph, ref: Ref, bits: int) -> None:
+def _ensure_range(graph: Graph, ref: Ref, bits: int, fusing: Fusing) -> None:
     """Gives an input of a quantized layer its range if what makes it has not been annotated."""
     producer = graph.producer(ref)
-    while producer.inputs and _passes_on(graph, producer):
+    while producer.inputs and _passes_on(producer, fusing):
         (ref,) = producer.inputs
         producer = graph.producer(ref)
     if producer.kind is not Kind.QUANTIZE:
         _add_range(graph, ref, producer.name, bits)
 
 
-def _passes_on(graph: Graph, step: Step) -> bool:
-    return step.kind is Kind.SAME_SCALE or is_thresholds(step) or folds_into_thresholds(graph, step)
+def _passes_on(step: Step, fusing: Fusing) -> bool:
+    return step.kind is Kind.SAME_SCALE or is_thresholds(step) or step.name in fusing.folded
 
 
 def _fix_range(graph: Graph, step: Step, bits: int) -> None:

@@ -112,7 +112,10 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
     table = _checked_table(table)
     channel_shape = table.shape[1:]
     channels = table.reshape(256, -1)
-    chosen = _cheapest_sum(channels, channel_shape)
+    sums = []
+    for staircase, depthwise in _staircases(channels, channel_shape):
+        sums.append(staircase.covered(depthwise))
+    chosen = min(sums, key=lambda each: each.cost)
     lowest = min(0, int(table.min()))
     # Comparators are counted from 0; the levels that they add up to start at the base.
     # The most that a sum or a level lies above the lowest; level 0 is what is padded.
@@ -157,21 +160,25 @@ def _checked_base(base: np.ndarray) -> np.ndarray:
     return base.astype(np.int32)
 
 
-def _cheapest_sum(table: np.ndarray, channel_shape: tuple[int, ...]) -> '_Sum':
-    """Covers a table `[256, channels]`."""
+def _staircases(
+    table: np.ndarray, channel_shape: tuple[int, ...]
+) -> list[tuple['_Staircase', bool]]:
+    """Returns the staircases of a table `[256, channels]` that may be cheapest to compute.
+
+    With each comes whether its ramps may be depthwise convolutions.
+    """
     if (table == table[:, :1]).all():
         # Operators of one tensor and one number cost less than their sum, and a depthwise
         # convolution costs more than two of them.
-        return _Staircase(table[:, :1]).covered(depthwise=False)
+        return [(_Staircase(table[:, :1]), False)]
     staircase = _Staircase(table)
     # Only an image whose functions are per channel has a depthwise convolution.
     if len(channel_shape) != 3 or channel_shape[:2] != (1, 1):
-        return staircase.covered(depthwise=False)
-    sums = [staircase.covered(depthwise=True)]
+        return [(staircase, False)]
     # With less than 0 for its base a sum would have more on at once, and less room to stretch.
-    if staircase.base.min() >= 0:
-        sums.append(staircase.aligned().covered(depthwise=True))
-    return min(sums, key=lambda each: each.cost)
+    if staircase.base.min() < 0:
+        return [(staircase, True)]
+    return [(staircase, True), (staircase.aligned(), True)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -213,23 +213,23 @@ def _of_one_width(
         least, greatest = windows.starts(first, last, width)
         if (least > greatest).any():
             continue
+        middle = _between(least, greatest)
         for parts in _PARTS if depthwise else (1,):
-            start = _on_grid(least, greatest, parts)
+            start = _on_grid(least, greatest, middle, parts)
             fits = np.ptp(start) * parts <= _CONSTANT_SPAN
             inside = depthwise or ((sign * start >= -128) & (sign * start <= 127)).all()
             thinnest, thickest = windows.widths_from(first, last, start)
             if fits and inside and thinnest <= thickest:
-                middle = np.full(1, (thinnest + thickest) / 2)
-                return Ramp(levels, sign, start, middle, parts)
-        any_start = Ramp(levels, sign, _between(least, greatest), np.full(1, width), None)
+                width = np.full(1, (thinnest + thickest) / 2)
+                return Ramp(levels, sign, start, width, parts)
+        any_start = Ramp(levels, sign, middle, np.full(1, width), None)
     return any_start if depthwise else None
 
 
-def _on_grid(low: np.ndarray, high: np.ndarray, parts: int) -> np.ndarray:
+def _on_grid(low: np.ndarray, high: np.ndarray, middle: np.ndarray, parts: int) -> np.ndarray:
     """Whole parts near the middle between bounds, or next to the only one."""
-    middle = np.rint(_between(low, high) * parts)
-    middle = np.where(np.isinf(high), np.ceil(low * parts), middle)
-    return np.where(np.isinf(low), np.floor(high * parts), middle) / parts
+    wholes = np.where(np.isinf(high), np.ceil(low * parts), np.rint(middle * parts))
+    return np.where(np.isinf(low), np.floor(high * parts), wholes) / parts
 
 
 def _between(low: np.ndarray, high: np.ndarray) -> np.ndarray:

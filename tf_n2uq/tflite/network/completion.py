@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from tf_n2uq.graph.decisions import Decisions
+from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
 from tf_n2uq.layers import QuantizedKernel
@@ -51,7 +51,8 @@ def complete(
     }
     known = set(graph.steps) - {step.name for step in unknown}
     _check_operators_are_whole(graph)
-    decisions = quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
+    quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
+    decisions = decide(graph)
     if not allow_float:
         _check_integer(unknown, _without_operator(graph, decisions))
     graph.build_layers()

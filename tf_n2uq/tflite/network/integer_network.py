@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_n2uq.graph.decisions import Decisions, source_of
+from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
@@ -49,36 +49,44 @@ class IntegerNetwork:
             name: table_of(graph, decisions, graph.steps[name], self._ranges)
             for name in decisions.thresholds
         }
-        self.plans: list[ComparatorPlan] = [
-            plan_comparators(table.levels, table.steps, _most_stretch(table))
-            for table in self._tables.values()
-        ]
+        self.plans: list[ComparatorPlan] = []
+        for table in self._tables.values():
+            plan = plan_comparators(table.levels, table.steps, _most_stretch(table))
+            self.plans.append(plan)
         self._numbers = {name: number for number, name in enumerate(self._tables)}
         needed = self._needed()
         self._steps = [step for step in graph.in_order() if step.name in needed]
         self._calls = {step.name: self._call_of(step) for step in self._steps if step.inputs}
-        self._kernels = self._kernels_by_step()
+        found: dict[tuple[str, str], IntegerKernel] = {}
+        for name, call in self._calls.items():
+            step = call.step
+            if step.kind is not Kind.QUANTIZE and not self._is_part_of_a_kernel(step):
+                for part, kernel in self._form_of(step).kernels(call).items():
+                    found[name, part] = kernel
+        self._kernels: dict[str, dict[str, IntegerKernel]] = {name: {} for name in self._calls}
+        for (name, part), kernel in told_apart(found).items():
+            self._kernels[name][part] = kernel
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
         """Runs the network on float inputs of batch size one."""
         tensors = dict(zip(self._graph.inputs, inputs, strict=True))
         for step in self._steps:
-            if step.output not in tensors:
-                # Tensors of the file get names by which users know their layers.
-                with tf.name_scope(step.name):
-                    sources = [tensors[ref] for ref in self._inputs_of(step)]
-                    tensors[step.output] = self._run(step, sources)
+            if step.output in tensors:
+                continue
+            # Tensors of the file get names by which users know their layers.
+            with tf.name_scope(step.name):
+                sources = [tensors[ref] for ref in self._inputs_of(step)]
+                if step.name in self._tables:
+                    result = self._mark(step, sources[0])
+                elif step.name in self._ranges:
+                    result = self._ranges[step.name].quantize(sources[0])
+                elif self._is_part_of_a_kernel(step):
+                    result = sources[0]
+                else:
+                    kernels = self._kernels[step.name]
+                    result = self._form_of(step).run(self._calls[step.name], sources, kernels)
+            tensors[step.output] = result
         return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
-
-    def _run(self, step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:
-        if step.name in self._tables:
-            return self._mark(step, inputs[0])
-        if step.name in self._ranges:
-            return self._ranges[step.name].quantize(inputs[0])
-        if self._is_part_of_a_kernel(step):
-            return inputs[0]
-        call, kernels = self._calls[step.name], self._kernels[step.name]
-        return self._form_of(step).run(call, inputs, kernels)
 
     def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
         number = self._numbers[step.name]
@@ -120,18 +128,6 @@ class IntegerNetwork:
             line=None if line is None else self._graph.steps[line].layer,
         )
 
-    def _kernels_by_step(self) -> dict[str, dict[str, IntegerKernel]]:
-        found = {
-            (name, part): kernel
-            for name, call in self._calls.items()
-            if call.step.kind is not Kind.QUANTIZE and not self._is_part_of_a_kernel(call.step)
-            for part, kernel in self._form_of(call.step).kernels(call).items()
-        }
-        by_step: dict[str, dict[str, IntegerKernel]] = {name: {} for name in self._calls}
-        for (name, part), kernel in told_apart(found).items():
-            by_step[name][part] = kernel
-        return by_step
-
     def _level_range(self, name: str) -> Range:
         """Comparators add up to levels that are worth one step of the scale they compare in."""
         plan = self.plans[self._numbers[name]]
@@ -139,7 +135,7 @@ class IntegerNetwork:
 
     def _source(self, ref: Ref) -> Source | None:
         """Returns the range of a tensor in the file, and Keras' number for one of it."""
-        name = source_of(self._graph, ref).name
+        name = self._decisions.makers[ref.step]
         if name in self._tables:
             table = self._tables[name]
             return Source(self._level_range(name), table.step / table.range.scale)

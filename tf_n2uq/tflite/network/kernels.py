@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -116,8 +117,9 @@ class IntegerKernel:
             bias=self.bias * slope + offset,
         )
 
+    @functools.cached_property
     def constant(self) -> np.ndarray:
-        """Returns the kernel as the constant that goes into the converter, float32."""
+        """The kernel as the constant that goes into the converter, float32."""
         nudged = self.integers + self.nudges * _NUDGE if self.nudges else self.integers
         return (nudged * self.unit.astype(np.float32)).astype(np.float32)
 
@@ -132,7 +134,7 @@ class IntegerKernel:
         """Returns the kernel behind a `fake_quant` whose int8 values are exactly the integers."""
         unit = self.unit.astype(np.float32)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            self.constant(), -127 * unit, 127 * unit, 8, narrow_range=True
+            self.constant, -127 * unit, 127 * unit, 8, narrow_range=True
         )
 
     def bias_constant(self) -> tf.Tensor:
@@ -192,7 +194,7 @@ def told_apart(kernels: dict[_Name, IntegerKernel]) -> dict[_Name, IntegerKernel
     seen: set[tuple[bytes, tuple[int, ...]]] = set()
     result: dict[_Name, IntegerKernel] = {}
     for name, kernel in kernels.items():
-        while (key := (kernel.constant().tobytes(), kernel.integers.shape)) in seen:
+        while (key := (kernel.constant.tobytes(), kernel.integers.shape)) in seen:
             kernel = kernel.with_other_constant()
         seen.add(key)
         result[name] = kernel

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.quantizers.base import ConfiguredQuantizer
+from tf_n2uq.quantizers.protocols import ActivationQuantizer
 from tf_n2uq.tflite.network.ranges import Range, range_before
 
 
@@ -60,17 +60,17 @@ def table_of(
     while source.step in decisions.folded:
         chain.insert(0, graph.producer(source))
         (source,) = chain[0].inputs
-    tensor_range = ranges[range_before(graph, source).name]
+    tensor_range = ranges[range_before(decisions, source)]
     numbers = _int8_values_per_channel(tensor_range, graph.shape(source))
     for step in chain:
         # `call`: a PReLU with a slope per position takes one position for all of them.
         numbers = step.layer.call(numbers)
     quantizer, weights = thresholds.layer.quantizer, thresholds.layer.quantizer_weights
-    if not isinstance(quantizer, ConfiguredQuantizer):
+    if not isinstance(quantizer, ActivationQuantizer):
         raise ValueError(
-            f'model: expected a quantizer of this project in {thresholds.name!r}, got '
-            f'{type(quantizer).__name__}, of which the export knows no levels. Use for example '
-            'tf_n2uq.quantizers.LearnableThresholdQuantizer.'
+            f'model: expected a quantizer with levels and a step in {thresholds.name!r}, as '
+            f'tf_n2uq.quantizers.ActivationQuantizer describes, got {type(quantizer).__name__}. '
+            'Use for example tf_n2uq.quantizers.LearnableThresholdQuantizer.'
         )
     levels = np.asarray(quantizer.levels(numbers, weights))
     step_size = float(quantizer.step(weights))

@@ -8,9 +8,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.graph.decisions import Decisions, source_of
+from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.quantizer_steps import is_range
 from tf_n2uq.layers.layer_spec import Kind
 
 _INT8 = np.arange(-128, 128)
@@ -64,7 +63,7 @@ def read_ranges(graph: Graph, decisions: Decisions) -> dict[str, Range]:
     """
     ranges = {name: Range.of(graph.steps[name]) for name in decisions.ranges}
     order = [
-        (step, [range_before(graph, ref).name for ref in step.inputs])
+        (step, [range_before(decisions, ref) for ref in step.inputs])
         for step in graph.in_order()
         if step.kind in (Kind.SUM, Kind.PRODUCT)
     ]
@@ -92,16 +91,16 @@ def _widen(ranges: dict[str, Range], name: str, least: float) -> None:
     ranges[name] = Range(max(ranges[name].scale, least), ranges[name].zero_point)
 
 
-def range_before(graph: Graph, ref: Ref) -> Step:
-    """Returns the range of a tensor: the step that makes it, or what that takes it from.
+def range_before(decisions: Decisions, ref: Ref) -> str:
+    """Returns the name of the range of a tensor, which perhaps only moves numbers.
 
     Raises:
         ValueError: if the tensor has no range.
     """
-    producer = source_of(graph, ref)
-    if not is_range(producer):
+    maker = decisions.makers[ref.step]
+    if maker not in decisions.ranges:
         raise ValueError(
             f'model: expected an 8-bit range in front of {ref.step!r}, found none. Quantize the '
             'model with tensor_bits=8, or give a representative_dataset.'
         )
-    return producer
+    return maker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,22 +63,22 @@ class Rectifier:
             lines['concave'] = _line_where(~is_convex, left_slope, left, highest)
         return cls(lines, tensor_range)
 
-    def apply(self, line: Callable[[str], tf.Tensor]) -> tf.Tensor:
+    def apply(self, inputs: tf.Tensor) -> tf.Tensor:
         """Runs the function.
 
         Args:
-            line: runs the depthwise kernel of a name in `lines` on the input.
+            inputs: `[1, …, channels]`.
 
         Returns:
-            The result, `[1, height, width, channels]`; its range is for the caller to put behind.
+            The shape of `inputs`; its range is for the caller to put behind.
         """
         positive = Range(self.range.scale, -128)
-        right = result = self.range.quantize(line('right'))
+        right = result = self.range.quantize(run_line(inputs, self.lines['right']))
         if 'convex' in self.lines:
-            left = self.range.quantize(line('convex'))
+            left = self.range.quantize(run_line(inputs, self.lines['convex']))
             result = result + positive.quantize(left - right)
         if 'concave' in self.lines:
-            left = self.range.quantize(line('concave'))
+            left = self.range.quantize(run_line(inputs, self.lines['concave']))
             result = self.range.quantize(result) - positive.quantize(right - left)
         return result
 
@@ -95,8 +95,7 @@ class RectifierForm:
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
         """Runs the lines, and takes the maximum or the minimum of them."""
-        rectifier = Rectifier(dict(kernels), call.written())
-        return rectifier.apply(lambda name: run_line(inputs[0], kernels[name]))
+        return Rectifier(dict(kernels), call.written()).apply(inputs[0])
 
 
 def _line_where(

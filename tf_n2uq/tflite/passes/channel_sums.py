@@ -53,23 +53,21 @@ def halve_kernels(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     levels = _Levels(model, graph, plans)
     readers = flatbuffer.consumers(graph)
     halving = _Halving(model, graph)
-
-    def replace(operator: Any) -> list[Any] | None:
+    instead: dict[int, list[Any]] = {}
+    for operator in graph.operators:
         if flatbuffer.operator_name(model, operator) not in ('CONV_2D', 'FULLY_CONNECTED'):
-            return None
+            continue
         source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
         values = kernel_values(model, graph, kernel, readers)
         plan = levels.plan_of(source)
         shared = len(readers[kernel]) > 1
         if values is None or plan is None or shared or not _can_be_halved(values):
-            return None
+            continue
         grouped = flatbuffer.shape_of(graph.tensors[source])[-1] != values.shape[-1]
         sums = LevelSums.of(plan)
-        if grouped or sums is None or not sums.saves(values.shape):
-            return None
-        return halving.operators(operator, values, sums)
-
-    flatbuffer.rewrite_operators(graph, replace)
+        if not grouped and sums is not None and sums.saves(values.shape):
+            instead[id(operator)] = halving.operators(operator, values, sums)
+    flatbuffer.replace_operators(graph, instead)
     flatbuffer.drop_unused(model)
     return model
 

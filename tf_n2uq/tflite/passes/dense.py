@@ -44,7 +44,7 @@ def connect_fully(model: Any) -> Any:
             _fully_connected(model, graph, operator, source, int(after.outputs[0]))
         ]
         instead[id(after)] = []
-    flatbuffer.rewrite_operators(graph, lambda operator: instead.get(id(operator)))
+    flatbuffer.replace_operators(graph, instead)
     flatbuffer.drop_unused(model)
     return model
 

@@ -5,7 +5,7 @@ model; the functions here are the few edits that every pass over a file needs.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
@@ -360,17 +360,12 @@ def _check_tensor(model: Any, tensor: Any) -> None:
         )
 
 
-def rewrite_operators(graph: Any, replace: Callable[[Any], list[Any] | None]) -> None:
+def replace_operators(graph: Any, instead: Mapping[int, list[Any]]) -> None:
     """Replaces operators of a subgraph by runs of others, keeping the order of execution.
 
     Args:
         graph: The subgraph, changed in place.
-        replace: Gets each operator; returns those that take its place, or None to keep it.
+        instead: The operators that take the place of one, by its `id`.
     """
-
-    def run() -> Iterator[Any]:
-        for operator in graph.operators:
-            instead = replace(operator)
-            yield from [operator] if instead is None else instead
-
-    graph.operators = list(run())
+    kept = [instead.get(id(operator), [operator]) for operator in graph.operators]
+    graph.operators = [operator for run in kept for operator in run]

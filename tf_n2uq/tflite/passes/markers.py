@@ -55,19 +55,18 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
     """
     graph = flatbuffer.main_graph(model)
     seen: list[int] = []
-
-    def replace(operator: Any) -> list[Any] | None:
+    instead: dict[int, list[Any]] = {}
+    for operator in graph.operators:
         index = marker_index(model, operator)
         if index is None:
-            return None
+            continue
         if index >= len(plans):
             raise ValueError(f'The file has marker {index}, but `plans` has {len(plans)} entries.')
         seen.append(index)
         source, result = int(operator.inputs[0]), int(operator.outputs[0])
         _check_marker(graph.tensors[source], graph.tensors[result], plans[index], index)
-        return Lowering(model, graph, source, result, plans[index]).operators()
-
-    flatbuffer.rewrite_operators(graph, replace)
+        instead[id(operator)] = Lowering(model, graph, source, result, plans[index]).operators()
+    flatbuffer.replace_operators(graph, instead)
     if sorted(seen) != list(range(len(plans))):
         raise ValueError(
             f'Each of the {len(plans)} `plans` must have one marker in the file; the file has the '

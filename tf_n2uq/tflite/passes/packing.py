@@ -13,6 +13,10 @@ VERSIONS = {'CONV_2D': 7, 'FULLY_CONNECTED': 10}
 # XNNPACK takes those of FULLY_CONNECTED only, which `unroll_convolutions` makes of convolutions
 # other than grouped ones.
 XNNPACK_VERSIONS = {'FULLY_CONNECTED': 10}
+# FULLY_CONNECTED is not among those of TensorFlow Lite Micro: with a scale per channel, it refuses
+# one that has an INT4 kernel. LiteRT's reference kernels know DEPTHWISE_CONV_2D up to version 6 and
+# compute with INT4 kernels all the same.
+MICRO_VERSIONS = {'CONV_2D': 7, 'DEPTHWISE_CONV_2D': 6}
 _LOWEST, _HIGHEST = -8, 7
 
 

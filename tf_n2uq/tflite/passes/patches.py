@@ -32,19 +32,18 @@ def unroll_convolutions(model: Any) -> Any:
     graph = flatbuffer.main_graph(model)
     readers = flatbuffer.consumers(graph)
     builder = Builder(model, graph, 'patches')
-
-    def replace(operator: Any) -> list[Any] | None:
+    unroll = {'CONV_2D': _unrolled, 'FULLY_CONNECTED': _even_features}
+    instead: dict[int, list[Any]] = {}
+    for operator in graph.operators:
         name = flatbuffer.operator_name(model, operator)
-        if name not in ('CONV_2D', 'FULLY_CONNECTED'):
-            return None
+        if name not in unroll:
+            continue
         kernel = int(operator.inputs[1])
-        if len(readers[kernel]) != 1 or not fits_four_bits(model, graph, kernel, readers):
-            return None
-        if name == 'CONV_2D':
-            return _unrolled(builder, operator)
-        return _even_features(builder, operator)
-
-    flatbuffer.rewrite_operators(graph, replace)
+        if len(readers[kernel]) == 1 and fits_four_bits(model, graph, kernel, readers):
+            run = unroll[name](builder, operator)
+            if run is not None:
+                instead[id(operator)] = run
+    flatbuffer.replace_operators(graph, instead)
     flatbuffer.drop_unused(model)
     return model
 

@@ -16,6 +16,13 @@ from tf_n2uq.tflite.running.interpreter import Delegation, xnnpack_delegation
 # What may follow XNNPACK's one partition: probabilities, and what turns a result into another type.
 _AT_THE_END = ('SOFTMAX', 'QUANTIZE', 'DEQUANTIZE')
 
+# An interpreter without XNNPACK has no partition.
+_NOT_CHECKED = (
+    'XNNPACK computes nothing of the file on this machine, as far as its interpreter tells. So '
+    'whether XNNPACK runs the file as one partition has not been checked. Call '
+    'tf_n2uq.tflite.inspect where XNNPACK is.'
+)
+
 
 def check_integer_file(file: Any, content: bytes, target: str) -> None:
     """Raises unless a file loads, computes in integers, and, if for XNNPACK, runs there as one.
@@ -30,8 +37,10 @@ def check_integer_file(file: Any, content: bytes, target: str) -> None:
     """
     check_integer_only(file)
     delegation = _delegation_of(content)
-    # Without any partition, the interpreter on this machine has no XNNPACK at all.
-    if target != 'xnnpack' or delegation.partitions == 0:
+    if target != 'xnnpack':
+        return
+    if delegation.partitions == 0:
+        logging.warning(_NOT_CHECKED)
         return
     breaking = interrupting(file, delegation.inside)
     if breaking:
@@ -55,7 +64,9 @@ def warn_of_float_file(file: Any, content: bytes, target: str) -> None:
         ValueError: The file does not load.
     """
     found, delegation = integer_violations(file), _delegation_of(content)
-    if target == 'xnnpack':
+    if target == 'xnnpack' and delegation.partitions == 0:
+        logging.warning(_NOT_CHECKED)
+    elif target == 'xnnpack':
         found += interrupting(file, delegation.inside)
     if found:
         logging.warning(
