@@ -6,7 +6,6 @@ from tf_n2uq.layers.channel_scale import ChannelScale
 from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
 from tf_n2uq.layers.kernel_role import KernelRole
-from tf_n2uq.layers.layer_normalization import ChannelMean, InverseDeviation
 from tf_n2uq.layers.layer_spec import (
     Kind,
     LayerSpec,
@@ -17,6 +16,7 @@ from tf_n2uq.layers.layer_spec import (
     registered_layers,
     spec_of,
 )
+from tf_n2uq.layers.normalization_parts import ChannelMean, InverseDeviation
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel
 from tf_n2uq.layers.rprelu import RPReLU

@@ -1,6 +1,6 @@
 """TFMOT quantizers: variables and configs around `tf_n2uq.ops`."""
 
-from tf_n2uq.quantizers.adaptive import AdaptiveQuantizer
+from tf_n2uq.quantizers.adaptive_quantizer import AdaptiveQuantizer
 from tf_n2uq.quantizers.base import ConfiguredQuantizer
 from tf_n2uq.quantizers.bits import check_bit_widths, check_bits
 from tf_n2uq.quantizers.dorefa import DoReFaQuantizer

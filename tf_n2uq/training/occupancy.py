@@ -12,7 +12,7 @@ from tf_n2uq._compat.keras_models import nodes_in_order, tensors_read
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.ops import n2uq
 from tf_n2uq.quantizers import LearnableThresholdQuantizer
-from tf_n2uq.quantizers.adaptive import in_use
+from tf_n2uq.quantizers.adaptive_quantizer import in_use
 
 
 def level_occupancy(model: keras.Model, batch: Any) -> dict[str, np.ndarray]:

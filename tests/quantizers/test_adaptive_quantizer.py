@@ -15,7 +15,7 @@ from tf_n2uq.quantizers import (
     PACTQuantizer,
     RangeQuantizer,
 )
-from tf_n2uq.quantizers.adaptive import in_use
+from tf_n2uq.quantizers.adaptive_quantizer import in_use
 
 VALUES = tf.constant(np.linspace(-0.5, 2.5, 31, dtype=np.float32)[None])
 
