@@ -40,8 +40,3 @@ def test_they_are_loaded_without_a_scope(layer, extension, tmp_path):
     x = np.random.default_rng(0).uniform(0.5, 2.0, (2, 2, 2, 3)).astype(np.float32)
     np.testing.assert_array_equal(copy(x), model(x))
     assert copy.output_shape == model.output_shape
-
-
-def test_border_factors_multiply_rows_by_columns():
-    factors = BorderScale([1.5, 1.0], [2.0, 1.0, 3.0]).factors()
-    np.testing.assert_array_equal(factors[0, :, :, 0], [[3.0, 1.5, 4.5], [2.0, 1.0, 3.0]])
