@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from tf_n2uq.graph.fusing import find_fusing, kinds_of, readers_of
+from tf_n2uq.graph.fusing import find_fusing, readers_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import InverseDeviation, KernelRole, Quantize, QuantizedKernel, RPReLU
@@ -23,6 +23,7 @@ class Decisions:
     """Who does whose work; every name is that of a step of the graph.
 
     Attributes:
+        kinds: the kind of each step; None for a layer that has no integer form.
         operators: for each step that has no operator of its own, the step whose operator also does
             its work: a kernel for its line, a kernel or a sum for its ReLU.
         folded: the steps that are part of the thresholds behind them.
@@ -38,6 +39,7 @@ class Decisions:
         last_kernels: the kernels that nothing reads, except a range at the end.
     """
 
+    kinds: Mapping[str, Kind | None]
     operators: Mapping[str, str]
     folded: frozenset[str]
     thresholds: tuple[str, ...]
@@ -52,7 +54,7 @@ class Decisions:
     def stands_alone(self, step: Step) -> bool:
         """Tells whether an element-wise step needs an operator that does nothing else."""
         own = step.name not in self.operators and step.name not in self.folded
-        return step.kind is Kind.ELEMENTWISE and own
+        return self.kinds[step.name] is Kind.ELEMENTWISE and own
 
     def steps_of_range(self, graph: Graph, name: str) -> list[Step]:
         """Returns the steps whose common operator writes a range, the nearest first.
@@ -79,12 +81,13 @@ def decide(graph: Graph) -> Decisions:
     """
     order = graph.in_order()
     fusing, readers, outputs = find_fusing(graph), readers_of(order), graph.returned()
-    kinds = kinds_of(order)
+    kinds = fusing.kinds
     makers: dict[str, str] = {}
     for step in order:
         moves = kinds[step.name] is Kind.SAME_SCALE and len(step.inputs) == 1
         makers[step.name] = makers[step.inputs[0].step] if moves else step.name
     return Decisions(
+        kinds=kinds,
         operators=fusing.operators,
         folded=fusing.folded,
         thresholds=tuple(step.name for step in order if is_thresholds(step)),

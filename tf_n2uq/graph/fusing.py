@@ -21,6 +21,7 @@ class Fusing:
     """Who does whose work in a graph as it is at one moment; every name is that of a step.
 
     Attributes:
+        kinds: the kind of each step; None for a layer that has no integer form.
         operators: for each step that has no operator of its own, the step in front of it whose
             operator also does its work.
         folded: the steps that are one function per channel together with the thresholds that they
@@ -28,6 +29,7 @@ class Fusing:
             but thresholds reads, directly or through more such layers.
     """
 
+    kinds: Mapping[str, Kind | None]
     operators: Mapping[str, str]
     folded: frozenset[str]
 
@@ -39,7 +41,9 @@ def find_fusing(graph: Graph) -> Fusing:
         graph: the graph. What the config of a layer says already stands.
     """
     order = graph.in_order()
-    kinds = kinds_of(order)
+    kinds: dict[str, Kind | None] = {}
+    for step in order:
+        kinds[step.name] = kind_of(step.layer, step.input_shape)
     readers = readers_of(order)
     outputs = graph.returned()
     operators: dict[str, str] = {}
@@ -61,15 +65,7 @@ def find_fusing(graph: Graph) -> Fusing:
         operator = _operator_of_relu(graph, step, kinds, operators, folded)
         if operator is not None and _is_alone(operator, step, readers, outputs):
             operators[step.name] = operator.name
-    return Fusing(operators, frozenset(folded))
-
-
-def kinds_of(order: list[Step]) -> dict[str, Kind | None]:
-    """Returns the kind of each step, None for a layer that has no integer form."""
-    kinds: dict[str, Kind | None] = {}
-    for step in order:
-        kinds[step.name] = kind_of(step.layer, step.input_shape)
-    return kinds
+    return Fusing(kinds, operators, frozenset(folded))
 
 
 def readers_of(order: list[Step]) -> dict[str, list[Step]]:
@@ -80,12 +76,6 @@ def readers_of(order: list[Step]) -> dict[str, list[Step]]:
             if ref.index == 0:
                 readers[ref.step].append(step)
     return readers
-
-
-def only_reader(graph: Graph, step: Step) -> Step | None:
-    """Returns the step that alone reads what a step returns; None if the model returns it too."""
-    readers = graph.consumers(step.output)
-    return readers[0] if len(readers) == 1 and not graph.is_output(step.output) else None
 
 
 def _takes_on(

@@ -67,7 +67,7 @@ class Step:
 
     def _find_inputs(self) -> None:
         leaves = tf.nest.flatten((self.args, self.kwargs))
-        self.inputs = [leaf for leaf in leaves if _is_ref(leaf)]
+        self.inputs = [leaf for leaf in leaves if isinstance(leaf, Ref)]
         # Names compare ten times as fast as references, and graphs ask often.
         self._sources = frozenset(ref.step for ref in self.inputs)
 

@@ -26,11 +26,12 @@ def reduction_axes(shape: tf.TensorShape, channel_axis: int | Sequence[int]) -> 
             'kernel: expected a tensor of known rank, got one of unknown rank; set its shape.'
         )
     axes = [channel_axis] if isinstance(channel_axis, int) else list(channel_axis)
+    channels: set[int] = set()
     for axis in axes:
         if not -rank <= axis < rank:
             raise ValueError(
                 f'channel_axis: expected axes from {-rank} to {rank - 1} for a kernel of shape '
                 f'{shape}, got {channel_axis}; give the axis of the output channels.'
             )
-    channels = {axis % rank for axis in axes}
-    return [axis for axis in range(rank) if axis not in channels]
+        channels.add(axis % rank)
+    return sorted(set(range(rank)) - channels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_n2uq.graph.fusing import Fusing, find_fusing, only_reader
+from tf_n2uq.graph.fusing import Fusing, find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import Quantize
@@ -42,24 +42,26 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
         _fix_range(graph, step, bits)
     fusing = find_fusing(graph)
     for step in steps:
-        if step.kind in _WITH_RANGE and step.name not in fusing.operators:
+        if fusing.kinds[step.name] in _WITH_RANGE and step.name not in fusing.operators:
             # A product of a tensor with itself reads it twice.
             for ref in dict.fromkeys(step.inputs):
                 _ensure_range(graph, ref, bits, fusing)
 
 
 def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusing) -> bool:
-    kind = step.kind
-    if kind not in _WITH_RANGE or any(map(is_range, graph.consumers(step.output))):
+    kind = fusing.kinds[step.name]
+    readers = graph.consumers(step.output)
+    if kind not in _WITH_RANGE or any(map(is_range, readers)):
         return False
     if kind is Kind.SOFTMAX and graph.is_output(step.output):
         return False  # TFLite gives probabilities the scale 1/256
     if step.name in fusing.folded:
         # A fused ReLU costs nothing, and its range is the better half of what is before it.
         return step.name in fusing.operators
-    follower = only_reader(graph, step)
+    follower = readers[0] if len(readers) == 1 else None
     return not (
         follower is not None
+        and not graph.is_output(step.output)
         and follower.name in assignment.annotated
         and fusing.operators.get(follower.name) == step.name
     )
@@ -68,15 +70,16 @@ def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusin
 def _ensure_range(graph: Graph, ref: Ref, bits: int, fusing: Fusing) -> None:
     """Gives an input of a quantized layer its range if what makes it has not been annotated."""
     producer = graph.producer(ref)
-    while producer.inputs and _passes_on(producer, fusing):
+    # Ranges that have just been added are the only steps of an unknown kind.
+    kind = fusing.kinds.get(producer.name, Kind.QUANTIZE)
+    while producer.inputs and (
+        kind is Kind.SAME_SCALE or is_thresholds(producer) or producer.name in fusing.folded
+    ):
         (ref,) = producer.inputs
         producer = graph.producer(ref)
-    if producer.kind is not Kind.QUANTIZE:
+        kind = fusing.kinds.get(producer.name, Kind.QUANTIZE)
+    if kind is not Kind.QUANTIZE:
         _add_range(graph, ref, producer.name, bits)
-
-
-def _passes_on(step: Step, fusing: Fusing) -> bool:
-    return step.kind is Kind.SAME_SCALE or is_thresholds(step) or step.name in fusing.folded
 
 
 def _fix_range(graph: Graph, step: Step, bits: int) -> None:

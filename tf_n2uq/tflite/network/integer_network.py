@@ -60,7 +60,7 @@ class IntegerNetwork:
         found: dict[tuple[str, str], IntegerKernel] = {}
         for name, call in self._calls.items():
             step = call.step
-            if step.kind is not Kind.QUANTIZE and not self._is_part_of_a_kernel(step):
+            if decisions.kinds[name] is not Kind.QUANTIZE and not self._is_part_of_a_kernel(step):
                 for part, kernel in self._form_of(step).kernels(call).items():
                     found[name, part] = kernel
         self._kernels: dict[str, dict[str, IntegerKernel]] = {name: {} for name in self._calls}
@@ -108,7 +108,8 @@ class IntegerNetwork:
         return [self._tables[step.name].source] if step.name in self._tables else step.inputs
 
     def _is_part_of_a_kernel(self, step: Step) -> bool:
-        return step.kind is Kind.NORMALIZATION and step.name in self._decisions.operators
+        is_line = self._decisions.kinds[step.name] is Kind.NORMALIZATION
+        return is_line and step.name in self._decisions.operators
 
     def _form_of(self, step: Step) -> IntegerForm:
         """How the file computes a step; what an operator in front takes on, it fuses by itself."""

@@ -65,14 +65,14 @@ def read_ranges(graph: Graph, decisions: Decisions) -> dict[str, Range]:
     order = [
         (step, [range_before(decisions, ref) for ref in step.inputs])
         for step in graph.in_order()
-        if step.kind in (Kind.SUM, Kind.PRODUCT)
+        if decisions.kinds[step.name] in (Kind.SUM, Kind.PRODUCT)
     ]
     for _ in order:
         before = dict(ranges)
         for step, terms in order:
             _widen_result(step, terms, decisions.result_ranges[step.name], ranges)
         for step, terms in reversed(order):
-            if step.kind is Kind.SUM:
+            if decisions.kinds[step.name] is Kind.SUM:
                 result = ranges[decisions.result_ranges[step.name]]
                 for term in terms:
                     _widen(ranges, term, result.scale / _MOST_SUM_TO_TERM)

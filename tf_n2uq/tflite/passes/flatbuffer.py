@@ -147,12 +147,12 @@ def type_name(tensor: Any) -> str:
 
 def type_bits(tensor: Any) -> int | None:
     """Bits per value of a tensor, or None where the type has no fixed size."""
-    return _BITS.get(type_name(tensor))
+    return _BITS.get(_TYPE_NAMES.get(tensor.type, ''))
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """A tensor's shape (in a file of unknown batch size: as if the batch had one example)."""
-    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def scales_of(tensor: Any) -> np.ndarray:

@@ -129,7 +129,8 @@ class Lowering:
         operands = [self._input, start] if ramp.sign > 0 else [start, self._input]
         self._append('SUB', operands, steps, _NONE)
         one = self._constant(f'{name}/one', np.ones(1, np.int8), 1 / width, 0)
-        return self._append('MUL', [steps, one], self._ramp_tensor(name, ramp), _RELU)
+        output = self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
+        return self._append('MUL', [steps, one], output, _RELU)
 
     def _convolved(self, name: str, ramp: Ramp) -> int:
         channels = self._shape[-1]
@@ -142,15 +143,13 @@ class Lowering:
             self._weights(f'{name}/kernel', kernel, _INT8, scales),
             self._weights(f'{name}/bias', bias, _INT32, scales * self._input_scale),
         ]
-        output = self._append('DEPTHWISE_CONV_2D', operands, self._ramp_tensor(name, ramp), _RELU)
+        output = self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
+        self._append('DEPTHWISE_CONV_2D', operands, output, _RELU)
         options = self._run[-1].builtinOptions
         options.padding = schema.Padding.VALID
         options.strideH = options.strideW = options.depthMultiplier = 1
         options.dilationHFactor = options.dilationWFactor = 1
         return output
-
-    def _ramp_tensor(self, name: str, ramp: Ramp) -> int:
-        return self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
 
     def _sum(self, left: int, right: int, activation: int, last: bool) -> int:
         name = f'{self._name}/sum_{len(self._run)}'
