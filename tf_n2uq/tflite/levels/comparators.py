@@ -1,16 +1,16 @@
 """Any function of an int8 value as a sum of comparators and ramps.
 
-Quantization-aware training ends with, per channel, a function from the 256 values that an int8
-tensor may take to a few integer levels: learned thresholds, and the bias, activation and bias in
-front of them. Whatever it is,
+Quantization-aware training ends with a function per channel, from the 256 values of an int8
+tensor to a few integer levels. The function consists of learned thresholds and of the bias,
+activation and bias in front of them. Whatever the function is,
 
     level(q) = base + Σ_k [q > rising_k] + Σ_j [q < falling_j]
 
-holds for some thresholds per channel, because every step up is one comparator more that is on, and
-every step down is one fewer. All comparators are added, none is subtracted, so that sums stay small
-and `base` is seldom needed.
+holds for some thresholds per channel. With every step up, one more comparator is on, and with every
+step down, one fewer. All comparators are added and none is subtracted, so that sums stay small and
+`base` is seldom needed.
 
-Thresholds that are about equally far apart in every channel are one operator together, a ramp.
+Thresholds that are about equally far apart in every channel become one operator, a ramp.
 """
 
 import copy
@@ -28,7 +28,8 @@ from tf_n2uq.tflite.levels.ramps import (
 )
 
 LOWEST, HIGHEST = -128, 127
-SPAN = HIGHEST - LOWEST
+# The number of steps from the lowest to the highest value of int8.
+INT8_STEPS = HIGHEST - LOWEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +37,18 @@ class ComparatorPlan:
     """Comparators and ramps that add up to a table.
 
     Attributes:
-        channel_shape: Shape of one table row: what the thresholds are per.
-        rising: One int8 array per comparator `q > threshold`: of `channel_shape`, or of shape [1]
-            where all channels have the same threshold. 127: never on.
-        falling: The same for comparators `q < threshold`. -128: never on.
-        ramps: Runs of more thresholds; what they have per channel is of `channel_shape` or [1].
-        base: int32 array, of `channel_shape` or [1], to add to the sum; None if it is 0 everywhere.
+        channel_shape: The shape of one row of the table. Each of its entries has thresholds of its
+            own.
+        rising: One int8 array per comparator `q > threshold`, of `channel_shape`, or of shape [1]
+            where all channels have the same threshold. A comparator with the threshold 127 is
+            never on.
+        falling: One int8 array per comparator `q < threshold`, likewise. A comparator with the
+            threshold -128 is never on.
+        ramps: The ramps. Their arrays have `channel_shape` or the shape [1].
+        base: int32 array of `channel_shape` or [1] that is added to the sum; None if it is 0
+            everywhere.
         lowest: The lowest level, at most 0.
-        stretch: What one level counts for in int8.
+        stretch: The number of int8 steps that one level counts for.
     """
 
     channel_shape: tuple[int, ...]
@@ -56,7 +61,7 @@ class ComparatorPlan:
 
     @property
     def comparators(self) -> int:
-        """Number of comparators that are no part of a ramp."""
+        """The number of comparators that are no part of a ramp."""
         return len(self.rising) + len(self.falling)
 
     @property
@@ -65,14 +70,14 @@ class ComparatorPlan:
         return LOWEST - self.stretch * self.lowest
 
     def evaluate(self, q: np.ndarray) -> np.ndarray:
-        """What the comparators and ramps add up to.
+        """Returns the levels that the comparators and ramps add up to.
 
         Args:
             q: Integers in -128..127, of a shape that ends with `channel_shape` or broadcasts
                 against it.
 
         Returns:
-            int32 levels.
+            int32 levels, of the shape of `q` broadcast against `channel_shape`.
         """
         q = np.asarray(q, np.int32)
         level = np.zeros(np.broadcast_shapes(q.shape, self.channel_shape), np.int32)
@@ -85,29 +90,32 @@ class ComparatorPlan:
         return level if self.base is None else level + self.base
 
 
-def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN) -> ComparatorPlan:
+def plan_comparators(
+    table: np.ndarray, steps: int = 1, most_stretch: int = INT8_STEPS
+) -> ComparatorPlan:
     """Finds the cheapest comparators and ramps that add up to a table.
 
-    One level counts for as much in int8 as fits: the bias of the next kernel is an integer in
-    units of one count, and the coarser these are, the more of the bias is lost.
+    One level counts for as many int8 steps as possible. The bias of the next kernel is a whole
+    number of such steps per level, so larger steps would lose more of the bias.
 
     Args:
-        table: Integers of shape [256, *channel_shape]: `table[q + 128]` is the level for the int8
-            value q. Levels must lie in -128..127 and span at most 255 with 0, which is what an int8
-            sum holds.
-        steps: From the lowest to the highest level that there are, whether the table reaches them
-            or not. It is what levels are stretched for: not by how much of them happens to be in
-            use.
-        most_stretch: What one level may count for at most, >= 1.
+        table: Integers `[256, *channel_shape]`: `table[q + 128]` is the level for the int8 value
+            q. Levels must lie in -128..127. The range of all levels and 0 may span at most 255,
+            because an int8 sum holds no more.
+        steps: The number of steps from the lowest to the highest level of the quantizer, whether
+            the table reaches these levels or not. The stretch follows from this number, so that it
+            does not depend on the levels that happen to be in use.
+        most_stretch: The largest allowed number of int8 steps per level, >= 1.
 
     Returns:
-        The plan. Without ramps it would have as many comparators as the channel with the most
-        steps up plus the channel with the most steps down, a jump of n levels being n steps.
+        The plan. Without ramps, its number of comparators would be the largest number of steps up
+        in one channel plus the largest number of steps down in one channel, where a jump of n
+        levels is n steps.
 
     Raises:
-        TypeError: `table` does not hold integers.
-        ValueError: `table` has not 256 rows, has no channel, or holds levels that an int8 sum
-            cannot.
+        TypeError: If `table` does not hold integers.
+        ValueError: If `table` has not 256 rows or no channel, or holds levels that an int8 sum
+            cannot hold.
     """
     table = _checked_table(table)
     channel_shape = table.shape[1:]
@@ -117,14 +125,15 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
         sums.append(staircase.covered(depthwise))
     chosen = min(sums, key=lambda each: each.cost)
     lowest = min(0, int(table.min()))
-    # Comparators are counted from 0; the levels that they add up to start at the base.
-    # The most that a sum or a level lies above the lowest; level 0 is what is padded.
+    # Comparators are counted from 0, and the levels that they add up to start at the base. The
+    # span is the largest distance of a sum or a level from the lowest level. Level 0 is part of
+    # it, because padding writes level 0.
     sum_span = int((channels - chosen.base).max())
     span = max(sum_span, max(steps, max(0, int(table.max())) - lowest))
-    if span > SPAN:
+    if span > INT8_STEPS:
         raise ValueError(
-            f'`table` must need at most {SPAN} comparators that are on at once, the most that an '
-            f'int8 sum counts; got {span}. Use activations of at most 7 bits.'
+            f'table: expected levels that need at most {INT8_STEPS} comparators to be on at once, '
+            f'as an int8 sum counts no further, got {span}. Use activations of at most 7 bits.'
         )
 
     def shaped(values: np.ndarray) -> np.ndarray:
@@ -140,12 +149,19 @@ def plan_comparators(table: np.ndarray, steps: int = 1, most_stretch: int = SPAN
         ),
         base=shaped(_checked_base(chosen.base)) if chosen.base.any() else None,
         lowest=lowest,
-        stretch=min(SPAN // max(1, span), most_stretch),
+        stretch=min(INT8_STEPS // max(1, span), most_stretch),
     )
 
 
 def base_zero_point(base: np.ndarray) -> int | None:
-    """Returns the zero point nearest to 0 with which int8 holds all bases; None if none does."""
+    """Returns the zero point nearest to 0 with which an int8 constant holds all bases.
+
+    Args:
+        base: Integers of any shape, one base per channel.
+
+    Returns:
+        The zero point in -128..127, or None if there is none.
+    """
     least = max(LOWEST, LOWEST - int(base.min()))
     most = min(HIGHEST, HIGHEST - int(base.max()))
     return min(max(least, 0), most) if least <= most else None
@@ -154,8 +170,8 @@ def base_zero_point(base: np.ndarray) -> int | None:
 def _checked_base(base: np.ndarray) -> np.ndarray:
     if base_zero_point(base) is None:
         raise ValueError(
-            f'`table` must start at levels that one int8 tensor holds, got {base.min()} to '
-            f'{base.max()}. Use activations of at most 6 bits.'
+            'table: expected channels that start at levels that one int8 tensor holds, got '
+            f'{base.min()} to {base.max()}. Use activations of at most 6 bits.'
         )
     return base.astype(np.int32)
 
@@ -165,17 +181,18 @@ def _staircases(
 ) -> list[tuple['_Staircase', bool]]:
     """Returns the staircases of a table `[256, channels]` that may be cheapest to compute.
 
-    With each comes whether its ramps may be depthwise convolutions.
+    The flag beside each staircase tells whether its ramps may be depthwise convolutions.
     """
     if (table == table[:, :1]).all():
-        # Operators of one tensor and one number cost less than their sum, and a depthwise
-        # convolution costs more than two of them.
+        # An operator on a tensor and a single number is so cheap that a depthwise convolution
+        # costs more than two of them.
         return [(_Staircase(table[:, :1]), False)]
     staircase = _Staircase(table)
-    # Only an image whose functions are per channel has a depthwise convolution.
+    # A depthwise convolution needs an image, and one function for all pixels of a channel.
     if len(channel_shape) != 3 or channel_shape[:2] != (1, 1):
         return [(staircase, False)]
-    # With less than 0 for its base a sum would have more on at once, and less room to stretch.
+    # Alignment to a base below 0 would have more comparators on at once, which leaves less room
+    # for the stretch.
     if staircase.base.min() < 0:
         return [(staircase, True)]
     return [(staircase, True), (staircase.aligned(), True)]
@@ -183,7 +200,7 @@ def _staircases(
 
 @dataclasses.dataclass(frozen=True)
 class _Sum:
-    """Comparators and ramps, per channel, and what they cost."""
+    """Comparators and ramps per channel, and the cost of all of them together."""
 
     cost: int
     rising: list[np.ndarray]
@@ -197,10 +214,10 @@ class _Staircase:
 
     Attributes:
         first_on: Integers `[steps up, channels]`, ascending in each channel: the least value that
-            has taken the step; -128 where all have, 128 where none has.
-        last_on: Integers `[steps down, channels]`, descending: the greatest value that has not
-            taken the step; -129 where all have.
-        base: Integers `[channels]`: the level without any of these.
+            has taken the step. It is -128 if all values have, and 128 if no value has.
+        last_on: Integers `[steps down, channels]`, descending in each channel: the greatest value
+            that has not taken the step. It is -129 if all values have.
+        base: Integers `[channels]`: the level where no comparator is on.
     """
 
     def __init__(self, table: np.ndarray) -> None:
@@ -213,9 +230,10 @@ class _Staircase:
         self.base = table[0] - down.sum(axis=0)
 
     def aligned(self) -> '_Staircase':
-        """Takes steps for taken in channels that begin at a higher level than others.
+        """Returns a staircase whose channels all have the lowest base.
 
-        Then no channel has a base of its own, and steps of one number are to the same level.
+        A channel that begins at a higher level gets steps that all values have taken. After that,
+        steps of the same number lead to the same level in every channel.
         """
         taken = self.base - self.base.min()
         count = int(((self.first_on <= HIGHEST).sum(axis=0) + taken).max())
@@ -230,14 +248,10 @@ class _Staircase:
         return result
 
     def covered(self, depthwise: bool) -> _Sum:
-        """Finds the cheapest sum.
-
-        Args:
-            depthwise: Whether ramps may be depthwise convolutions.
-        """
+        """Finds the cheapest sum; ramps may be depthwise convolutions if `depthwise` is true."""
         margin = DEPTHWISE_MARGIN if depthwise else SUBTRACTED_MARGIN
         up = cover(Windows(self.first_on, LOWEST, HIGHEST, margin), 1, depthwise)
-        # -q rises where q falls.
+        # A step down of q is a step up of -q.
         down = cover(Windows(-self.last_on, -HIGHEST, -LOWEST, margin), -1, depthwise)
         return _Sum(
             cost=up.cost + down.cost + (COMPARATOR_COST if self.base.any() else 0),
@@ -251,15 +265,18 @@ class _Staircase:
 def _checked_table(table: np.ndarray) -> np.ndarray:
     table = np.asarray(table)
     if not np.issubdtype(table.dtype, np.integer):
-        raise TypeError(f'`table` must hold integer levels, got dtype {table.dtype}.')
+        raise TypeError(
+            f'table: expected integer levels, got dtype {table.dtype}. Round the levels and cast '
+            'them to an integer type.'
+        )
     if table.ndim < 1 or table.shape[0] != 256 or table.size == 0:
         raise ValueError(
-            '`table` must have the shape [256, *channel_shape], one row per int8 value and at '
-            f'least one channel; got {table.shape}.'
+            'table: expected the shape [256, *channel_shape], with one row per int8 value and at '
+            f'least one channel, got {table.shape}. Give the level of each value from -128 to 127.'
         )
     if table.min() < LOWEST or table.max() > HIGHEST:
         raise ValueError(
-            f'`table` must hold levels in {LOWEST}..{HIGHEST}, which int8 can; got '
+            f'table: expected levels in {LOWEST}..{HIGHEST}, which int8 can hold, got '
             f'{table.min()}..{table.max()}. Use activations of at most 7 bits.'
         )
     if table.ndim == 1:
@@ -268,14 +285,13 @@ def _checked_table(table: np.ndarray) -> np.ndarray:
 
 
 def _rows_before(steps: np.ndarray) -> np.ndarray:
-    """Per unit step, the row before it; 255 where a channel has no more steps.
+    """Returns the row before each unit step, or 255 where a channel has no more steps.
 
     Args:
-        steps: Non-negative int32 array [255, channels]: how many unit steps happen from row i to
-            row i + 1.
+        steps: int32 `[255, channels]`, >= 0: the number of unit steps from row i to row i + 1.
 
     Returns:
-        int64 array [as many as the busiest channel has steps, channels].
+        int64 `[most steps of a channel, channels]`.
     """
     seen = steps.cumsum(axis=0)
     rows = [(seen <= taken).sum(axis=0) for taken in range(int(seen[-1].max()))]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq.tflite.levels.comparators import LOWEST, SPAN
+from tf_n2uq.tflite.levels.comparators import INT8_STEPS, LOWEST
 from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.operators import run_dense, run_line
@@ -54,7 +54,7 @@ class Lookup:
         bias = np.asarray([(table[0] - result.zero_point) * result.scale])
         changes = IntegerKernel(steps[:, None].astype(np.int32), unit, bias)
         kernels = {'comparators': line, 'changes': changes}
-        return cls(kernels, Range(source.scale / SPAN, LOWEST))
+        return cls(kernels, Range(source.scale / INT8_STEPS, LOWEST))
 
     def apply(self, inputs: tf.Tensor) -> tf.Tensor:
         """Runs the table.
@@ -94,7 +94,7 @@ class LookupForm:
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
         """Runs the table."""
-        compared = Range(call.sources[0].range.scale / SPAN, LOWEST)
+        compared = Range(call.sources[0].range.scale / INT8_STEPS, LOWEST)
         return Lookup(dict(kernels), compared).apply(inputs[0])
 
 

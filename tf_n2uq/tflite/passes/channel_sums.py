@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tf_n2uq._compat.tflite_schema import schema
-from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan
+from tf_n2uq.tflite.levels.comparators import HIGHEST, INT8_STEPS, LOWEST, ComparatorPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.builder import Builder
 from tf_n2uq.tflite.passes.markers import marker_index
@@ -128,7 +128,7 @@ class LevelSums:
             for extent, room in zip(extents, rooms, strict=True)
             if extent > 0
         ]
-        most = min(fitting, default=SPAN)
+        most = min(fitting, default=INT8_STEPS)
         return cls(plan.stretch, step, most) if most else None
 
     @property

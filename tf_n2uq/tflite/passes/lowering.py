@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from tf_n2uq._compat.tflite_schema import schema
-from tf_n2uq.tflite.levels.comparators import HIGHEST, LOWEST, SPAN, ComparatorPlan, base_zero_point
+from tf_n2uq.tflite.levels.comparators import (
+    HIGHEST,
+    INT8_STEPS,
+    LOWEST,
+    ComparatorPlan,
+    base_zero_point,
+)
 from tf_n2uq.tflite.levels.ramps import Ramp
 from tf_n2uq.tflite.passes import flatbuffer
 
@@ -100,7 +106,7 @@ class Lowering:
             f'{name}/threshold', threshold, self._input_scale, self._input_zero
         )
         operands = [constant, self._input] if below else [self._input, constant]
-        output = self._tensor(name, self._input_scale / SPAN, LOWEST)
+        output = self._tensor(name, self._input_scale / INT8_STEPS, LOWEST)
         return self._append('SUB', operands, output, self._idle(threshold, LOWEST))
 
     def _ramp(self, name: str, ramp: Ramp) -> int:

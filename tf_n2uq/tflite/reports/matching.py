@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.tflite.levels.comparators import SPAN
+from tf_n2uq.tflite.levels.comparators import INT8_STEPS
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.passes import flatbuffer
 
@@ -118,7 +118,7 @@ class _Tensors:
         """What a level of a tensor is worth, by one of the terms that add up to it."""
         name = flatbuffer.text(self._tensors[index].name)
         # A ramp is worth its own scale per level, a comparator 255 of its own.
-        for term, steps in (('ramp_0', 1), ('above_0', SPAN), ('below_0', SPAN)):
+        for term, steps in (('ramp_0', 1), ('above_0', INT8_STEPS), ('below_0', INT8_STEPS)):
             if f'{name}/{term}' in self._indices:
                 return steps * self.scale(self._indices[f'{name}/{term}'])
         return None
