@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from tf_n2uq.graph.fusing import find_fusing, readers_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
-from tf_n2uq.layers import InverseDeviation, KernelRole, Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.layers import KernelRole, Quantize, QuantizedKernel
+from tf_n2uq.layers.connections import ReadsInt8
 from tf_n2uq.layers.layer_spec import Kind
 
 
@@ -126,7 +127,7 @@ def write_roles(graph: Graph, decisions: Decisions) -> None:
         if isinstance(layer, QuantizedKernel) and layer.role is None:
             line = layer_name(decisions.lines, step)
             layer.take_role(KernelRole(quantizer, line, step.name in decisions.last_kernels))
-        elif isinstance(layer, (InverseDeviation, Quantize, RPReLU)):
+        elif isinstance(layer, ReadsInt8):
             layer.input_quantizer = layer.input_quantizer or quantizer
 
 

@@ -13,7 +13,8 @@ import tf_keras as keras
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, copy_layer
 from tf_n2uq.graph.graph_function import GraphFunction
-from tf_n2uq.layers import InverseDeviation, Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.layers import Quantize, QuantizedKernel
+from tf_n2uq.layers.connections import ReadsInt8
 from tf_n2uq.quantizers.statistics import TensorStatistics
 from tf_n2uq.schemes.calibration.bias_correction import correct_bias, kernel_gain
 from tf_n2uq.schemes.calibration.kernel_start import (
@@ -164,7 +165,7 @@ def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
             kernel = model.get_layer(step.name)
             step.layer = copy_layer(kernel.layer)
             step.restore = [(step.layer, in_quantized_scale(kernel))]
-        elif isinstance(step.layer, (InverseDeviation, RPReLU)):
+        elif isinstance(step.layer, ReadsInt8):
             # There is no scale to round by where tensors are float.
             step.layer.input_quantizer = None
     graph.build_layers()
