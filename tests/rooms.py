@@ -1,7 +1,9 @@
-"""Which room of the package may import which: the one place that says it for every check."""
+"""The rooms of the package, and which of them may import which: one place for every check."""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,3 +59,19 @@ def rooms() -> list[str]:
     """Returns the names of the rooms that exist."""
     folders = (path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob('__init__.py'))
     return sorted('.'.join(folder.parts) for folder in folders if folder.parts)
+
+
+def imported_modules(source: str, package: str) -> Iterator[str]:
+    """Yields the absolute names that a module imports, wherever in the file.
+
+    Args:
+        source: text of the module.
+        package: absolute name of the package that the module lies in, for relative imports.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split('.')[: -node.level + 1 or None] if node.level else []
+            module = '.'.join([*base, *([node.module] if node.module else [])])
+            yield from (f'{module}.{alias.name}' for alias in node.names)

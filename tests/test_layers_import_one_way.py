@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rooms import MAY_IMPORT, PACKAGE, ROOT, room_of, rooms
-
-
-def imported_modules(source: str, package: str) -> Iterator[str]:
-    """Yields the absolute names that a module of `package` imports, wherever in the file."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split('.')[: -node.level + 1 or None] if node.level else []
-            module = '.'.join([*base, *([node.module] if node.module else [])])
-            yield from (f'{module}.{alias.name}' for alias in node.names)
+from tests.rooms import MAY_IMPORT, PACKAGE, ROOT, imported_modules, room_of, rooms
 
 
 def foreign_rooms(source: str, package: str) -> set[str]:
