@@ -107,7 +107,7 @@ def test_a_failed_conversion_leaves_the_old_file(folder, tmp_path, capsys):
     ('arguments', 'message'),
     [
         (['inspect', 'missing.tflite'], 'No such file'),
-        (['inspect', 'images.npy'], 'must be a TFLite file'),
+        (['inspect', 'images.npy'], 'expected a TFLite file'),
         (['benchmark', 'model.tflite', '--runs', '0'], '`runs` must be at least 1'),
         (['compare', 'images.npy', 'model.tflite', 'images.npy'], 'model: expected a model that'),
         (['compare', 'model.keras', 'model.tflite', 'two.npz'], 'it holds 2 arrays'),

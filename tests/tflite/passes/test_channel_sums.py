@@ -271,7 +271,7 @@ def test_grouped_convolutions_stay():
 def test_sums_are_of_as_many_channels_as_fit(steps, sign, step, most, weight):
     sums = LevelSums.of(plan_of(4, steps, sign))
     assert sums is not None
-    assert (sums.step, sums.most, sums.weight) == (step, most, weight)
+    assert (sums.step, sums.most_channels, sums.weight) == (step, most, weight)
 
 
 @pytest.mark.parametrize('channels', [1, 2, 16, 17, 18, 34, 64, 67, 512])

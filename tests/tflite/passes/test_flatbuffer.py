@@ -54,13 +54,13 @@ def test_signatures_keep_their_tensors(tmp_path):
 
 
 def test_what_is_not_bytes_is_refused():
-    with pytest.raises(TypeError, match=r'must be the bytes of a TFLite file, got str.*read_bytes'):
+    with pytest.raises(TypeError, match=r'expected the bytes of a TFLite file, got str.*read_bytes'):
         flatbuffer.read('model.tflite')
 
 
 @pytest.mark.parametrize('junk', [b'', b'TFL3', b'PK\x03\x04' * 20, bytes(64)])
 def test_other_files_are_refused(junk):
-    with pytest.raises(ValueError, match=r'must be a TFLite file, with b.TFL3. at byte 4'):
+    with pytest.raises(ValueError, match=r'expected a TFLite file, with b.TFL3. at byte 4'):
         flatbuffer.read(junk)
 
 

@@ -159,7 +159,7 @@ def test_bad_arguments_are_refused(residual):
         tf_n2uq.tflite.compare(float_network('residual'), content, images)
     with pytest.raises(TypeError, match='expected a tf_keras model, got 7'):
         tf_n2uq.tflite.compare(7, content, images)
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         tf_n2uq.tflite.compare(model, b'no file at all', images)
     with pytest.raises(ValueError, match='dataset: expected at least one batch'):
         tf_n2uq.tflite.compare(model, content, [])

@@ -181,7 +181,7 @@ def test_a_residual_sum_is_not_taken_for_comparators():
 
 @pytest.mark.parametrize('junk', [b'', b'hello world, hello', bytes(100)])
 def test_other_files_are_refused(junk):
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         inspect(junk)
 
 

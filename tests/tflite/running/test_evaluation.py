@@ -129,7 +129,7 @@ def test_bad_images_and_files_are_refused(content):
         predict(content, np.zeros((0, 4, 4, 3)))
     with pytest.raises(ValueError, match=r'\(4, 4, 3\).*got \(4, 4\)'):
         predict(content, np.zeros((1, 4, 4)))
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         predict(b'not a model', np.zeros((1, 4, 4, 3)))
 
 

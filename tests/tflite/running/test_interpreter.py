@@ -52,7 +52,7 @@ def test_without_any_interpreter_the_error_says_what_to_install(content, monkeyp
 def test_bad_arguments_are_refused(content):
     with pytest.raises(ValueError, match='`num_threads` must be at least 1, got 0'):
         make_interpreter(content, num_threads=0)
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         make_interpreter(b'not a model')
     with pytest.raises(ValueError, match='whole TFLite file'):
         make_interpreter(content[: len(content) // 2])

@@ -22,5 +22,5 @@ def test_bad_arguments_are_refused(content):
         tf_n2uq.tflite.benchmark(content, runs=0)
     with pytest.raises(ValueError, match='`num_threads` must be at least 1, got 0'):
         tf_n2uq.tflite.benchmark(content, num_threads=0)
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         tf_n2uq.tflite.benchmark(b'no file at all')

@@ -146,9 +146,9 @@ def test_what_the_interpreter_refuses_is_said():
 
 
 def test_what_is_no_file_has_no_arena():
-    with pytest.raises(TypeError, match='`content` must be the bytes'):
+    with pytest.raises(TypeError, match='content: expected the bytes'):
         tf_n2uq.tflite.micro_arena('model.tflite')
-    with pytest.raises(ValueError, match='must be a TFLite file'):
+    with pytest.raises(ValueError, match='expected a TFLite file'):
         tf_n2uq.tflite.micro_arena(b'not a model')
 
 

@@ -1,4 +1,4 @@
-"""Operators that move the numbers of int8 tensors, for passes that put some into a file."""
+"""A builder of operators on int8 tensors, for the passes that add operators to a file."""
 
 from typing import Any
 
@@ -7,19 +7,20 @@ import numpy as np
 from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 
-# XNNPACK leaves a longer CONCATENATION to others.
+# XNNPACK does not compute a CONCATENATION of more tensors.
 MOST_CONCATENATED = 5
 
 
 class Builder:
-    """Appends operators to runs; their outputs have the scale and zero point of their first input.
+    """Appends operators whose outputs have the scale and zero point of their first input.
 
-    Each method gets the run, a list of `OperatorT`, and indices of tensors, and returns the index
-    of a tensor: what the last operator writes, or the given one where there is nothing to do.
+    Each method gets a run, which is a list of `OperatorT`, and indices of tensors. It appends
+    operators to the run and returns the index of the tensor that the last one writes. Where there
+    is nothing to do, it appends nothing and returns the index that it was given.
 
     Attributes:
         model: The `ModelT`.
-        graph: The subgraph of it that gets the tensors.
+        graph: The subgraph that gets the tensors.
     """
 
     def __init__(self, model: Any, graph: Any, prefix: str) -> None:
@@ -28,13 +29,19 @@ class Builder:
         Args:
             model: A `ModelT`.
             graph: A subgraph of it.
-            prefix: What the names of new tensors begin with.
+            prefix: The beginning of the names of new tensors.
         """
         self.model, self.graph, self._prefix = model, graph, prefix
         self._constants: dict[bytes, int] = {}
 
     def pad(self, run: list[Any], source: int, amounts: list[tuple[int, int]]) -> int:
-        """Pads with zeros, so many before and behind per axis."""
+        """Pads a tensor with zeros.
+
+        Args:
+            run: The run of operators.
+            source: The index of the tensor.
+            amounts: For each axis, the number of zeros before and behind the tensor.
+        """
         if not any(before or after for before, after in amounts):
             return source
         shape = flatbuffer.shape_of(self.graph.tensors[source])
@@ -45,7 +52,7 @@ class Builder:
         return self._append(run, 'PAD', 2, inputs, tuple(padded), 'PadOptions')
 
     def reshape(self, run: list[Any], source: int, shape: tuple[int, ...]) -> int:
-        """Reshapes all but the batch axis."""
+        """Gives all axes but the batch a new shape."""
         batch, *rest = flatbuffer.shape_of(self.graph.tensors[source])
         if tuple(rest) == shape:
             return source
@@ -55,7 +62,7 @@ class Builder:
     def slice(
         self, run: list[Any], source: int, begin: tuple[int, ...], size: tuple[int, ...]
     ) -> int:
-        """Slices all but the batch axis."""
+        """Takes a part of each axis but the batch: `size` values from `begin` on."""
         batch, *rest = flatbuffer.shape_of(self.graph.tensors[source])
         if tuple(rest) == size:
             return source
@@ -64,8 +71,8 @@ class Builder:
             self._constant(np.asarray(bound, np.int32))
             for bound in ((0, *begin), (0, *end), (1,) * (len(size) + 1))
         ]
-        # XNNPACK has no SLICE of a batch of unknown size, but a STRIDED_SLICE whose first axis is
-        # masked.
+        # XNNPACK cannot SLICE a batch of unknown size, but it computes a STRIDED_SLICE whose first
+        # axis is masked.
         output = self._append(
             run, 'STRIDED_SLICE', 2, [source, *bounds], (batch, *size), 'StridedSliceOptions'
         )
@@ -73,7 +80,7 @@ class Builder:
         return output
 
     def concatenate(self, run: list[Any], sources: list[int]) -> int:
-        """Concatenates along the last axis."""
+        """Concatenates tensors along the last axis, a few at a time."""
         if len(sources) == 1:
             return sources[0]
         if len(sources) > MOST_CONCATENATED:
@@ -92,7 +99,7 @@ class Builder:
         """Multiplies the last axis by a kernel `[outputs, features]`, without a bias."""
         *rest, _ = flatbuffer.shape_of(self.graph.tensors[source])
         depth = flatbuffer.shape_of(self.graph.tensors[kernel])[0]
-        # 5: of the versions for int8, the first that keeps an image's axes.
+        # Version 5 is the first one that keeps the axes of an int8 image.
         output = self._append(
             run, 'FULLY_CONNECTED', 5, [source, kernel], (*rest, depth), 'FullyConnectedOptions'
         )
@@ -100,7 +107,13 @@ class Builder:
         return output
 
     def fully_connected(self, run: list[Any], convolution: Any, source: int) -> None:
-        """Multiplies the last axis as a 1x1 convolution would, which keeps its output."""
+        """Multiplies the last axis with the kernel, bias and activation of a 1x1 convolution.
+
+        Args:
+            run: The run of operators.
+            convolution: The `OperatorT` of the convolution, whose output is written.
+            source: The index of the tensor that is multiplied.
+        """
         inputs = [source, *(int(index) for index in convolution.inputs[1:])]
         output = int(convolution.outputs[0])
         operator = self._operator('FULLY_CONNECTED', 5, inputs, output, 'FullyConnectedOptions')
@@ -144,7 +157,7 @@ class Builder:
         return operator
 
     def _constant(self, values: np.ndarray) -> int:
-        """An int32 constant; equal ones are one tensor."""
+        """Returns the index of an int32 constant; equal constants share one tensor."""
         key = bytes(values.shape) + values.tobytes()
         if key not in self._constants:
             self._constants[key] = flatbuffer.add_tensor(

@@ -1,14 +1,15 @@
-"""Kernels of 16 odd integers as INT4: halved, beside sums of channels that make up for it.
+"""Kernels of 16 odd integers, stored as INT4: halved kernels beside sums of channels.
 
-The odd integers w of a 4-bit kernel, -15..15, are no INT4. But (w - 1) / 2 is, -8..7, and
+The integers w of a 4-bit kernel are the odd numbers in -15..15, which INT4 cannot hold. But INT4
+can hold (w - 1) / 2, which lies in -8..7, and
 
     Σ w·x = 2·(Σ (w - 1) / 2 · x + Σ x / 2).
 
-The last sum is the same for all output channels. What it adds up are levels, few of them, so the
-sum of some channels' levels fits int8. Such sums are computed once per pixel, by a kernel of ones,
-and join the channels. There they meet the same weight everywhere: half of the int8 steps that one
-level has in its own channel, per step that it has in a sum. Integers stay integers, so the results
-stay the same, to the bit.
+The last sum is the same for all output channels. It adds up levels, and there are few levels, so
+the sum of some channels fits int8. A kernel of ones computes such sums once per pixel, and they
+join the channels. Every output channel multiplies a sum by the same weight: half of the int8 steps
+that one level has in its own channel, divided by the int8 steps that one level has in a sum. All
+numbers stay integers, so the results stay the same, to the bit.
 """
 
 from __future__ import annotations
@@ -28,22 +29,25 @@ from tf_n2uq.tflite.passes.builder import Builder
 from tf_n2uq.tflite.passes.markers import marker_index
 from tf_n2uq.tflite.passes.packing import kernel_values, within_four_bits
 
-# What may stand between levels and a convolution: zeros are level 0.
+# The operators whose output consists of levels if their input does. PAD writes level 0.
 _KEEPING_LEVELS = ('MAX_POOL_2D', 'PAD', 'RESHAPE')
-_MOST_WEIGHT = 7
-# What INT4 adds to a file beside kernels: sums with their CONCATENATION, and patches.
+# The largest INT4 integer, which multiplies a sum.
+_LARGEST_WEIGHT = 7
+# The bytes that the operators add to a file: those of sums with their CONCATENATION, and those that
+# gather patches.
 _BYTES_OF_SUMS, _BYTES_OF_PATCHES = 500, 2000
 
 
 def halve_kernels(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
-    """Halves the kernels that INT4 then holds, where that makes the file smaller.
+    """Halves kernels so that INT4 can hold them, where that makes the file smaller.
 
-    Each kernel must multiply levels that markers stand for. Its integers lie in -16..15 and are
-    all odd or, in channels that hardly use their input, all even, per output channel.
+    A kernel is halved only if it multiplies levels, for which markers stand. Its integers must lie
+    in -16..15. Those of one output channel must be all odd or all even; they are even in channels
+    that hardly use their input.
 
     Args:
-        model: A `ModelT` with its markers, changed in place. Biases are halved too; the export
-            makes them even, but for huge ones, which are rounded.
+        model: A `ModelT` with its markers, changed in place. Biases are halved too. The export
+            makes them even, except for huge ones, which are rounded here.
         plans: Plan i belongs to the marker of slope `marker_alpha(i)`.
 
     Returns:
@@ -73,18 +77,18 @@ def halve_kernels(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
 
 
 def sums_channels(model: Any, graph: Any, operator: Any) -> bool:
-    """Whether an operator of a file sums channels for a kernel that has been halved.
+    """Tells whether an operator of a file sums channels for a kernel that has been halved.
 
     Args:
         model: A `ModelT`.
         graph: The subgraph of the operator.
-        operator: Any operator of it.
+        operator: Any operator of the subgraph.
     """
     name = flatbuffer.operator_name(model, operator)
     if name != 'FULLY_CONNECTED' or len(operator.inputs) != 2 or operator.inputs[1] < 0:
         return False
     kernel = graph.tensors[operator.inputs[1]]
-    # A one, or two in a byte.
+    # The byte of a one, or of two ones in INT4.
     ones = {'INT8': 0x01, 'INT4': 0x11}.get(flatbuffer.type_name(kernel), 0)
     stored = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.uint8)
     return bool(np.any(stored) and not np.any(stored & ~np.uint8(ones)))
@@ -92,35 +96,36 @@ def sums_channels(model: Any, graph: Any, operator: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class LevelSums:
-    """Sums of channels' levels that fit int8, and that INT4 can multiply by.
+    """The form of sums of levels over channels: they fit int8, and an INT4 weight multiplies them.
 
     Attributes:
-        stretch: What one level counts for in its own channel.
-        step: What one level counts for in a sum.
-        most: Of how many channels a sum can be.
+        stretch: The number of int8 steps that one level counts for in its own channel.
+        step: The number of int8 steps that one level counts for in a sum.
+        most_channels: The largest number of channels that one sum can hold.
     """
 
     stretch: int
     step: int
-    most: int
+    most_channels: int
 
     @classmethod
     def of(cls, plan: ComparatorPlan) -> LevelSums | None:
-        """Finds the sums of the most channels.
+        """Finds the form in which one sum holds the most channels.
 
         Args:
-            plan: What makes the levels.
+            plan: The plan that makes the levels.
 
         Returns:
-            None where half of a level is no whole number, or a sum of one channel does not fit.
+            The form. None if half of a level is no whole number of int8 steps, or if int8 does not
+            even hold the sum of one channel.
         """
         half, odd = divmod(plan.stretch, 2)
         if odd:
             return None
-        step = next(s for s in range(1, half + 1) if half % s == 0 and half // s <= _MOST_WEIGHT)
+        step = next(s for s in range(1, half + 1) if half % s == 0 and half // s <= _LARGEST_WEIGHT)
         axes = (1,) * len(plan.channel_shape)
         levels = plan.evaluate(np.arange(LOWEST, HIGHEST + 1).reshape(-1, *axes))
-        # How far levels go on either side of level 0, and how much room int8 has there.
+        # The distance of the levels from level 0 on either side, and the room of int8 there.
         extents = (-int(levels.min()), int(levels.max()))
         rooms = (plan.zero_point - LOWEST, HIGHEST - plan.zero_point)
         fitting = [
@@ -128,32 +133,40 @@ class LevelSums:
             for extent, room in zip(extents, rooms, strict=True)
             if extent > 0
         ]
-        most = min(fitting, default=INT8_STEPS)
-        return cls(plan.stretch, step, most) if most else None
+        most_channels = min(fitting, default=INT8_STEPS)
+        return cls(plan.stretch, step, most_channels) if most_channels else None
 
     @property
     def weight(self) -> int:
-        """What the halved kernel multiplies a sum by."""
+        """The integer by which the halved kernel multiplies a sum."""
         return self.stretch // (2 * self.step)
 
     def count(self, channels: int) -> int:
-        """How many sums there are: as few as can be, so that XNNPACK gets an even number of both.
+        """Returns the number of sums that channels need.
+
+        It is the least number with which channels and sums together are even in number, as XNNPACK
+        demands.
 
         Args:
-            channels: How many channels there are, >= 1.
+            channels: The number of channels, >= 1.
         """
-        fewest = -(-channels // self.most)
+        fewest = -(-channels // self.most_channels)
         return fewest + (channels + fewest) % 2
 
     def kernel(self, channels: int) -> np.ndarray:
-        """The int8 kernel `[sums, channels]` of ones and zeros that adds channels up."""
+        """Returns the int8 kernel `[sums, channels]` of ones and zeros that adds channels up."""
         ones = np.zeros((self.count(channels), channels), np.int8)
         for row, part in zip(ones, np.array_split(np.arange(channels), len(ones)), strict=True):
             row[part] = 1
         return ones
 
     def saves(self, shape: tuple[int, ...]) -> bool:
-        """Whether an int8 kernel of a shape, outputs first, takes less of a file when halved."""
+        """Tells whether halving makes the file smaller.
+
+        Args:
+            shape: The shape of the int8 kernel, with the output channels first and the input
+                channels last.
+        """
         outputs, *taps, channels = shape
         sums, places = self.count(channels), outputs * math.prod(taps)
         stored = (places * (channels + sums) + sums * channels) // 2 + _BYTES_OF_SUMS
@@ -163,14 +176,17 @@ class LevelSums:
 
 
 class _Levels:
-    """Finds out which tensors hold levels."""
+    """Finds the plans of the tensors that hold levels."""
 
     def __init__(self, model: Any, graph: Any, plans: Sequence[ComparatorPlan]) -> None:
         self._model, self._plans = model, plans
         self._makers = flatbuffer.producers(graph)
 
     def plan_of(self, index: int) -> ComparatorPlan | None:
-        """The plan of the marker that a tensor comes from, perhaps padded, pooled or reshaped."""
+        """Returns the plan whose levels a tensor holds, perhaps padded, pooled or reshaped.
+
+        Returns None if the tensor does not come from a marker.
+        """
         maker = self._makers.get(index)
         while maker is not None and self._name(maker) in _KEEPING_LEVELS:
             maker = self._makers.get(int(maker.inputs[0]))
@@ -182,7 +198,7 @@ class _Levels:
 
 
 class _Halving:
-    """Halves kernels; layers that read the same tensor share its sums."""
+    """Halves kernels. Layers that read the same tensor share its sums."""
 
     def __init__(self, model: Any, graph: Any) -> None:
         self._model, self._graph = model, graph
@@ -191,7 +207,7 @@ class _Halving:
         self._ones: dict[tuple[int, ...], int] = {}
 
     def operators(self, operator: Any, values: np.ndarray, sums: LevelSums) -> list[Any]:
-        """The operators of sums and of a layer whose kernel is halved."""
+        """Halves the kernel of a layer; returns the operators of the sums and of the layer."""
         run: list[Any] = []
         source = int(operator.inputs[0])
         if source not in self._joined:
@@ -216,7 +232,7 @@ class _Halving:
             scale=sums.step / sums.stretch,
             buffer=self._ones[values.shape],
         )
-        # XNNPACK takes INT4 with a scale per output channel.
+        # XNNPACK takes an INT4 kernel only with a scale per output channel.
         quantization = self._graph.tensors[index].quantization
         quantization.scale = np.repeat(quantization.scale, len(values))
         quantization.zeroPoint = np.zeros(len(values), np.int64)
@@ -235,7 +251,11 @@ class _Halving:
         kernel.quantization.scale = 2 * flatbuffer.scales_of(kernel)
 
     def _half_bias(self, index: int) -> int:
-        """A copy: the converter makes equal constants one."""
+        """Adds a halved copy of a bias and returns its index.
+
+        The bias itself stays, because other layers may read it: the converter merges equal
+        constants.
+        """
         bias = copy.deepcopy(self._graph.tensors[index])
         values = np.frombuffer(flatbuffer.buffer_bytes(self._model, bias), np.int32)
         bias.buffer = flatbuffer.add_buffer(self._model, np.rint(values / 2).astype(np.int32))
@@ -245,7 +265,10 @@ class _Halving:
 
 
 def _can_be_halved(values: np.ndarray) -> bool:
-    """Whether integers are no INT4, but their halves are, and a channel is all odd or all even."""
+    """Tells whether INT4 can hold the halves of integers, but not the integers themselves.
+
+    The integers of one output channel must also be all odd or all even.
+    """
     odd = (values & 1).reshape(len(values), -1)
     return bool(
         not within_four_bits(values) and within_four_bits(values >> 1) and np.all(odd == odd[:, :1])

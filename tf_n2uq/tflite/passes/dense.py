@@ -1,8 +1,8 @@
-"""Dense layers that the converter saw as 1x1 convolutions.
+"""Dense layers that went through the converter as 1x1 convolutions.
 
-The converter refuses a FULLY_CONNECTED kernel with a fake-quantization per output channel (it
-cannot transpose one), but takes the same kernel in a 1x1 convolution between two reshapes. This
-pass turns that back.
+The converter cannot transpose a kernel with a fake-quantization per output channel, so it refuses
+such a kernel in FULLY_CONNECTED. It takes the same kernel in a 1x1 convolution between two
+reshapes. This pass turns the convolution back into FULLY_CONNECTED.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from tf_n2uq.tflite.passes import flatbuffer
 def connect_fully(model: Any) -> Any:
     """Turns RESHAPE, CONV_2D on one pixel, RESHAPE into FULLY_CONNECTED, with the same results.
 
-    A RESHAPE that flattens an image stays, with a shape that fits any batch size; one that only
-    adds the pixel's two axes goes.
+    A RESHAPE that flattens an image stays, with a shape that fits any batch size. A RESHAPE that
+    only adds the two axes of the pixel is removed.
 
     Args:
         model: A `ModelT`, changed in place.
@@ -52,7 +52,7 @@ def connect_fully(model: Any) -> Any:
 def _squeezing_reshape(
     model: Any, graph: Any, operator: Any, readers: dict[int, list[Any]]
 ) -> Any | None:
-    """The RESHAPE to two axes behind a 1x1 convolution of one pixel; None otherwise."""
+    """Returns the RESHAPE to two axes behind a 1x1 convolution of one pixel, or None."""
     if flatbuffer.operator_name(model, operator) != 'CONV_2D':
         return None
     output = int(operator.outputs[0])
@@ -62,7 +62,7 @@ def _squeezing_reshape(
     ]
     if any(len(shape) != 4 or shape[1:3] != (1, 1) for shape in shapes):
         return None
-    # Not a grouped convolution.
+    # A grouped convolution is no dense layer.
     if shapes[0][3] != shapes[1][3] or output in graph.outputs:
         return None
     after = readers.get(output, [])
@@ -73,11 +73,21 @@ def _squeezing_reshape(
 
 
 def _flat_input(model: Any, graph: Any, reshape: Any, readers: dict[int, list[Any]]) -> int:
-    """The tensor [batch, features] to read instead of a RESHAPE's [batch, 1, 1, features]."""
+    """Returns the tensor [batch, features] to read in place of [batch, 1, 1, features].
+
+    Args:
+        model: A `ModelT`.
+        graph: The subgraph of the RESHAPE.
+        reshape: The RESHAPE that writes [batch, 1, 1, features].
+        readers: The operators that read each tensor, from `flatbuffer.consumers`.
+
+    Returns:
+        The index of the tensor. It is the output of the RESHAPE if the RESHAPE has to stay.
+    """
     output = int(reshape.outputs[0])
     batch, *_, features = flatbuffer.shape_of(graph.tensors[output])
     if flatbuffer.shape_of(graph.tensors[reshape.inputs[0]]) == (batch, features):
-        # Only if nobody else needs the reshaped tensor may its operator go.
+        # The RESHAPE may only be removed if nothing else reads its output.
         return int(reshape.inputs[0]) if len(readers[output]) == 1 else output
     if len(readers[output]) == 1:
         shape = flatbuffer.add_buffer(model, np.asarray([-1, features], np.int32))
@@ -93,10 +103,10 @@ def _flat_input(model: Any, graph: Any, reshape: Any, readers: dict[int, list[An
 def _fully_connected(model: Any, graph: Any, convolution: Any, source: int, output: int) -> Any:
     kernel = graph.tensors[convolution.inputs[1]]
     filters, _, _, features = flatbuffer.shape_of(kernel)
-    # Output channels come first in both, so the values stay where they are.
+    # Output channels come first in both kinds of kernel, so the values stay where they are.
     kernel.shape = np.asarray([filters, features], np.int32)
     operator = schema.OperatorT()
-    # 4: int8, 10: kernels of int4.
+    # Version 4 takes int8 kernels, version 10 int4 kernels.
     version = 10 if flatbuffer.type_name(kernel) == 'INT4' else 4
     operator.opcodeIndex = flatbuffer.opcode_index(
         model, schema.BuiltinOperator.FULLY_CONNECTED, version

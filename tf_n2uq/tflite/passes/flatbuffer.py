@@ -1,7 +1,8 @@
-"""TFLite files as objects: parsing what may be hostile, editing, writing.
+"""TFLite files as objects: reading files that need not be trusted, editing and writing.
 
-The schema's generated object classes (`ModelT`, `SubGraphT`, `TensorT`, `OperatorT`) are the data
-model; the functions here are the few edits that every pass over a file needs.
+The data model are the object classes that are generated from TFLite's schema: `ModelT`,
+`SubGraphT`, `TensorT` and `OperatorT`. The functions of this module are the edits that every pass
+over a file needs.
 """
 
 import math
@@ -33,36 +34,39 @@ _BITS = {
     'UINT32': 32,
     'UINT64': 64,
 }
-# Far above any network, far below what would keep a reader of a forged file busy.
+# No network has nearly as many subgraphs, and a forged file with that many is still read quickly.
 _MOST_SUBGRAPHS = 1024
+# Vectors up to this size are compared with others, so that equal ones are written once.
 _MOST_SHARED_BYTES = 1 << 16
 
 
 def check_header(content: bytes) -> None:
-    """Raises unless `content` begins like a TFLite file.
+    """Raises an error unless bytes begin like a TFLite file.
 
     Args:
-        content: A file's bytes.
+        content: The bytes of a file.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is too short, or without TFLite's identifier.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is too short, or has not TFLite's identifier.
     """
     if not isinstance(content, bytes | bytearray | memoryview):
         raise TypeError(
-            f'`content` must be the bytes of a TFLite file, got {type(content).__name__}; '
-            'read a file with pathlib.Path(path).read_bytes().'
+            f'content: expected the bytes of a TFLite file, got {type(content).__name__}. Read a '
+            'file with pathlib.Path(path).read_bytes().'
         )
     head = bytes(content[:8])
     if len(head) < 8 or head[4:] != FILE_IDENTIFIER:
         raise ValueError(
-            f'`content` must be a TFLite file, with {FILE_IDENTIFIER!r} at byte 4; got '
-            f'{len(content)} bytes that begin with {head!r}.'
+            f'content: expected a TFLite file, with {FILE_IDENTIFIER!r} at byte 4, got '
+            f'{len(content)} bytes that begin with {head!r}. Give the bytes that '
+            'tf_n2uq.tflite.convert returned.'
         )
     if int.from_bytes(head[:4], 'little') + 4 > len(content):
         raise ValueError(
-            f'`content` must be a whole TFLite file; its root table lies at byte '
-            f'{int.from_bytes(head[:4], "little")}, but there are {len(content)} bytes.'
+            'content: expected a whole TFLite file, got one whose root table lies at byte '
+            f'{int.from_bytes(head[:4], "little")} of {len(content)} bytes. Write or download the '
+            'file again.'
         )
 
 
@@ -70,14 +74,14 @@ def read(content: bytes) -> Any:
     """Reads a TFLite file and checks that everything it refers to is inside it.
 
     Args:
-        content: A file's bytes; they need not be trusted.
+        content: The bytes of a file. They need not be trusted.
 
     Returns:
         The file as a `ModelT` object.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file, is truncated, or contradicts itself.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file, is truncated, or contradicts itself.
     """
     check_header(content)
     try:
@@ -86,26 +90,27 @@ def read(content: bytes) -> Any:
             raise ValueError(f'{root.SubgraphsLength()} subgraphs')
         model = schema.ModelT.InitFromObj(root)
         _check_references(model)
-    # Reading a forged offset ends in whatever Python, struct or NumPy say about it.
+    # Python, struct and NumPy raise many kinds of errors when they follow a forged offset.
     except Exception as error:
         raise ValueError(
-            f'`content` must be a whole TFLite file; reading its {len(content)} bytes failed with '
-            f'{type(error).__name__}: {error}.'
+            f'content: expected a whole TFLite file, got {len(content)} bytes that cannot be read '
+            f'({type(error).__name__}: {error}). Write or download the file again.'
         ) from error
     return model
 
 
 def write(model: Any) -> bytes:
-    """Writes a `ModelT` object as the bytes of a TFLite file."""
+    """Returns a `ModelT` object as the bytes of a TFLite file."""
     builder = _SharingBuilder(1024)
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Writes equal short vectors once.
+    """Writes equal short vectors only once.
 
-    A kernel has as many zero points, of eight bytes each and all 0, as it has scales.
+    The saving is large: a kernel has a zero point of eight bytes for each scale, and all of its
+    zero points are 0.
     """
 
     def __init__(self, initial_size: int) -> None:
@@ -122,17 +127,20 @@ class _SharingBuilder(flatbuffers.Builder):
 
 
 def main_graph(model: Any) -> Any:
-    """The subgraph that an interpreter runs."""
+    """Returns the subgraph that an interpreter runs."""
     return model.subgraphs[0]
 
 
 def text(name: bytes | str | None) -> str:
-    """A name as the schema's classes hold it, as text."""
+    """Returns a name of the schema's classes, which may be bytes or None, as text."""
     return name.decode('utf-8', 'replace') if isinstance(name, bytes) else (name or '')
 
 
 def operator_name(model: Any, operator: Any) -> str:
-    """The schema's name of an operator (`CONV_2D`); `CUSTOM:` and its own for a custom one."""
+    """Returns the schema's name of an operator, such as `CONV_2D`.
+
+    The name of a custom operator is `CUSTOM:` and the operator's own name.
+    """
     code = model.operatorCodes[operator.opcodeIndex]
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     if builtin == schema.BuiltinOperator.CUSTOM:
@@ -141,22 +149,25 @@ def operator_name(model: Any, operator: Any) -> str:
 
 
 def type_name(tensor: Any) -> str:
-    """The schema's name of a tensor's type (`INT8`)."""
+    """Returns the schema's name of a tensor's type, such as `INT8`."""
     return _TYPE_NAMES.get(tensor.type, f'UNKNOWN_{tensor.type}')
 
 
 def type_bits(tensor: Any) -> int | None:
-    """Bits per value of a tensor, or None where the type has no fixed size."""
+    """Returns the bits per value of a tensor, or None if its type has no fixed size."""
     return _BITS.get(_TYPE_NAMES.get(tensor.type, ''))
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
-    """A tensor's shape (in a file of unknown batch size: as if the batch had one example)."""
+    """Returns the shape of a tensor. A batch of unknown size counts as one example."""
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def scales_of(tensor: Any) -> np.ndarray:
-    """Float32 scales of a tensor, one for all or one per channel; empty if it is not quantized."""
+    """Returns the scales of a tensor, float32 `[1]` or `[channels]`.
+
+    The array is empty if the tensor is not quantized.
+    """
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None:
         return np.zeros(0, np.float32)
@@ -164,7 +175,7 @@ def scales_of(tensor: Any) -> np.ndarray:
 
 
 def zero_point_of(tensor: Any) -> int:
-    """Zero point of a tensor that is quantized as a whole."""
+    """Returns the zero point of a tensor with one scale; 0 if the tensor has none."""
     quantization = tensor.quantization
     if quantization is None or quantization.zeroPoint is None or not len(quantization.zeroPoint):
         return 0
@@ -172,24 +183,27 @@ def zero_point_of(tensor: Any) -> int:
 
 
 def buffer_bytes(model: Any, tensor: Any) -> bytes:
-    """A constant tensor's bytes; empty for one that the interpreter computes."""
+    """Returns the bytes of a constant; none for a tensor that the interpreter computes."""
     data = model.buffers[tensor.buffer].data
     return b'' if data is None else bytes(data)
 
 
 def is_constant(model: Any, tensor: Any) -> bool:
-    """Whether the file holds the values of this tensor."""
+    """Tells whether the file holds the values of a tensor."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 
 
 def producers(graph: Any) -> dict[int, Any]:
-    """Tensor index -> the operator that computes it."""
+    """Returns the operator that computes each tensor, by the tensor's index."""
     return {int(out): operator for operator in graph.operators for out in operator.outputs}
 
 
 def consumers(graph: Any) -> dict[int, list[Any]]:
-    """Tensor index -> the operators that read it, each as often as it reads it."""
+    """Returns the operators that read each tensor, by the tensor's index.
+
+    An operator that reads a tensor several times is listed as often.
+    """
     readers: dict[int, list[Any]] = {}
     for operator in graph.operators:
         for index in operator.inputs:
@@ -198,13 +212,16 @@ def consumers(graph: Any) -> dict[int, list[Any]]:
 
 
 def opcode_index(model: Any, builtin: int, version: int) -> int:
-    """Index of a built-in operator of a version in the model's table, which gets it if need be."""
+    """Returns the index of a built-in operator of a version in the model's table.
+
+    The operator is added to the table if it is not there yet.
+    """
     for index, code in enumerate(model.operatorCodes):
         if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin and code.version == version:
             return index
     code = schema.OperatorCodeT()
     code.builtinCode = builtin
-    # Readers from before there were more than 127 operators look at the old field.
+    # Old readers, which know at most 127 operators, look at the old field.
     code.deprecatedBuiltinCode = min(
         builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
     )
@@ -214,7 +231,7 @@ def opcode_index(model: Any, builtin: int, version: int) -> int:
 
 
 def add_buffer(model: Any, values: np.ndarray) -> int:
-    """Adds a constant's values to the model; returns the buffer's index."""
+    """Adds the values of a constant to the model and returns the index of the buffer."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -234,16 +251,17 @@ def add_tensor(
     """Adds a tensor to a subgraph.
 
     Args:
-        graph: The subgraph.
-        name: The tensor's name.
-        shape: Its shape.
+        graph: The subgraph, changed in place.
+        name: The name of the tensor.
+        shape: The shape of the tensor.
         tensor_type: A value of the schema's `TensorType`.
-        scale: What one integer step is worth; None for a tensor that is not quantized.
-        zero_point: The integer that means 0.
-        buffer: Index of the buffer with its values; 0 for a tensor that is computed.
+        scale: The difference between two neighbouring numbers; None for a tensor that is not
+            quantized.
+        zero_point: The integer that stands for the number 0.
+        buffer: The index of the buffer that holds the values; 0 for a tensor that is computed.
 
     Returns:
-        The tensor's index.
+        The index of the tensor.
     """
     tensor = schema.TensorT()
     tensor.name = name.encode()
@@ -266,18 +284,18 @@ def drop_unused(model: Any) -> None:
     model.operatorCodes = _keep(model.operatorCodes, codes, 'opcodeIndex')
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            # The converter gives every computed tensor an empty buffer of its own; the first one
-            # serves all.
+            # The converter gives every computed tensor an empty buffer of its own. The first
+            # buffer, which is empty too, serves all of them.
             if not is_constant(model, tensor):
                 tensor.buffer = 0
     holders = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     model.buffers = _keep(model.buffers, [*holders, *(model.metadata or [])], 'buffer', first=True)
-    # An older way to list the metadata's buffers, which `metadata` has replaced.
+    # `metadata` has replaced this older list of the buffers of the metadata.
     model.metadataBuffer = None
 
 
 def _keep(items: list[Any], holders: list[Any], attribute: str, first: bool = False) -> list[Any]:
-    """The items that some holder's attribute names by index; renumbers the holders."""
+    """Returns the items that holders name by index in an attribute, and renumbers the holders."""
     used = {int(getattr(holder, attribute)) for holder in holders} | ({0} if first else set())
     number = {old: new for new, old in enumerate(sorted(used))}
     for holder in holders:
@@ -309,7 +327,7 @@ def _drop_unused_tensors(model: Any, graph: Any) -> None:
 
 
 def _check_references(model: Any) -> None:
-    """Raises ValueError where an index leads nowhere or a constant has not its shape's size."""
+    """Raises ValueError if an index leads nowhere, or a constant has not the size of its shape."""
     if not model.subgraphs or not model.buffers:
         raise ValueError('no subgraph or no buffer')
     for place, graph in enumerate(model.subgraphs):
@@ -327,7 +345,7 @@ def _check_references(model: Any) -> None:
             for field in ('inputs', 'outputs'):
                 if getattr(operator, field) is None:
                     setattr(operator, field, np.zeros(0, np.int32))
-            # An operator may leave out an optional input; that is what -1 says.
+            # The index -1 stands for an optional input that an operator leaves out.
             given = [index for index in operator.inputs if index != -1]
             _check_indices(given, len(graph.tensors), 'an input of an operator')
             _check_indices(operator.outputs, len(graph.tensors), 'an output of an operator')
@@ -335,10 +353,10 @@ def _check_references(model: Any) -> None:
         _check_indices([entry.buffer], len(model.buffers), 'the buffer of an entry of the metadata')
 
 
-def _check_indices(indices: Any, length: int, what: str) -> None:
+def _check_indices(indices: Any, length: int, owner: str) -> None:
     for index in indices:
         if not 0 <= index < length:
-            raise ValueError(f'{what} has the index {index}, of {length}')
+            raise ValueError(f'{owner} has the index {index}, of {length}')
 
 
 def _check_tensor(model: Any, tensor: Any) -> None:
@@ -361,11 +379,12 @@ def _check_tensor(model: Any, tensor: Any) -> None:
 
 
 def replace_operators(graph: Any, instead: Mapping[int, list[Any]]) -> None:
-    """Replaces operators of a subgraph by runs of others, keeping the order of execution.
+    """Replaces operators of a subgraph by runs of others and keeps the order of execution.
 
     Args:
         graph: The subgraph, changed in place.
-        instead: The operators that take the place of one, by its `id`.
+        instead: The run that takes the place of an operator, by the `id` of the operator. An empty
+            run removes it.
     """
     kept = [instead.get(id(operator), [operator]) for operator in graph.operators]
     graph.operators = [operator for run in kept for operator in run]

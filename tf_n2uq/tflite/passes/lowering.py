@@ -1,4 +1,4 @@
-"""Comparators and ramps as operators of a file."""
+"""Comparators and ramps, written as operators of a file."""
 
 import re
 from collections.abc import Iterator
@@ -18,8 +18,10 @@ from tf_n2uq.tflite.levels.ramps import Ramp
 from tf_n2uq.tflite.passes import flatbuffer
 
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+# Fused activations.
 _NONE = schema.ActivationFunctionType.NONE
 _RELU = schema.ActivationFunctionType.RELU
+# The version of each operator that takes int8 tensors, and the beginning of its options' name.
 _BUILTINS = {
     'ADD': (2, 'Add'),
     'SUB': (2, 'Sub'),
@@ -29,20 +31,20 @@ _BUILTINS = {
 
 
 class Lowering:
-    """The operators of one plan.
+    """Writes the operators of one plan.
 
-    With x of scale s, everything that is added up is worth s per level:
+    Let s be the scale of the input x. Every term of the sum is worth s per level:
 
-    - SUB(x, t), written to a tensor of scale s/255 and zero point -128, saturates at both ends and
-      is the comparator [x > t]; SUB(t, x) is [x < t].
-    - SUB(x, t), written with scale s·w and the zero point 127 − m, is a ramp of m levels that
-      saturates at the upper end. MUL by a constant that makes s of s·w, with a RELU, ends it
-      below.
-    - A 1×1 DEPTHWISE_CONV_2D with a RELU is a ramp whose width differs from channel to channel.
+    - A comparator [x > t] is SUB(x, t), written to a tensor of scale s/255 and zero point -128, so
+      that it saturates at both ends. A comparator [x < t] is SUB(t, x).
+    - A ramp of m levels with one width w is SUB(x, start), written with the scale s·w and the zero
+      point 127 − m, so that it saturates at the upper end. A MUL by a constant turns the scale s·w
+      into s, and its RELU ends the ramp at the lower end.
+    - A ramp whose width differs from channel to channel is a 1×1 DEPTHWISE_CONV_2D with a RELU.
 
-    ADDs of scale s/stretch count them. Where one value is subtracted from or added to all of a
-    tensor, the operator has a RELU that changes nothing: operators of one tensor and constants
-    XNNPACK makes a table of, but not of an operator alone.
+    ADDs of scale s/stretch add up the terms. XNNPACK turns two or more operators on one tensor and
+    constants into a table, but not a single operator. So an operator that subtracts or adds one
+    number gets a RELU that changes nothing.
     """
 
     def __init__(
@@ -51,12 +53,12 @@ class Lowering:
         """Prepares the operators.
 
         Args:
-            model: A `ModelT`.
-            graph: The subgraph of it that gets the tensors.
-            source: Index of the int8 tensor that the plan's function is of.
-            result: Index of the tensor to write, of the source's scale divided by the plan's
-                stretch, and the plan's zero point.
-            plan: What to write.
+            model: A `ModelT`, which gets buffers and operator codes.
+            graph: The subgraph that gets the tensors.
+            source: The index of the int8 tensor that the plan reads.
+            result: The index of the tensor that the levels are written to. It has the scale of
+                the source divided by the plan's stretch, and the plan's zero point.
+            plan: The comparators and ramps.
         """
         self._model, self._graph, self._plan = model, graph, plan
         self._input, self._output = source, result
@@ -74,7 +76,8 @@ class Lowering:
         count = max(1, len(plan.ramps) + plan.comparators)
         base = plan.base
         if base is None and count == 1:
-            base = np.zeros(1, np.int8)  # one term has not the scale of the output; a sum has
+            # A single term does not have the scale of the output, but a sum has.
+            base = np.zeros(1, np.int8)
         level: int | None = None
         for number, term in enumerate(self._terms()):
             last = number == count - 1 and base is None
@@ -84,11 +87,14 @@ class Lowering:
             zero = base_zero_point(base)
             assert zero is not None
             constant = self._constant(f'{self._name}/base', base + zero, self._input_scale, zero)
-            self._sum(level, constant, self._idle(base, plan.zero_point), last=True)
+            self._sum(level, constant, self._idle_relu(base, plan.zero_point), last=True)
         return self._run
 
     def _terms(self) -> Iterator[int]:
-        """Computes what is added up, one after the other: few tensors are alive at a time."""
+        """Yields the tensors that are added up.
+
+        Each one is computed right before it is added, so that few tensors are alive at a time.
+        """
         plan = self._plan
         for number, ramp in enumerate(plan.ramps):
             yield self._ramp(f'{self._name}/ramp_{number}', ramp)
@@ -97,7 +103,7 @@ class Lowering:
         for number, threshold in enumerate(plan.falling):
             yield self._compare(f'{self._name}/below_{number}', threshold, below=True)
         if not plan.ramps and not plan.comparators:
-            # A constant function still has to be computed from something.
+            # A constant function still needs an operator that computes it.
             never = np.asarray([HIGHEST], np.int8)
             yield self._compare(f'{self._name}/above_0', never, below=False)
 
@@ -107,21 +113,21 @@ class Lowering:
         )
         operands = [constant, self._input] if below else [self._input, constant]
         output = self._tensor(name, self._input_scale / INT8_STEPS, LOWEST)
-        return self._append('SUB', operands, output, self._idle(threshold, LOWEST))
+        return self._append('SUB', operands, output, self._idle_relu(threshold, LOWEST))
 
     def _ramp(self, name: str, ramp: Ramp) -> int:
         zero = None if ramp.parts is None else self._zero_of(ramp)
         return self._convolved(name, ramp) if zero is None else self._subtracted(name, ramp, zero)
 
     def _zero_of(self, ramp: Ramp) -> int | None:
-        """A zero point with which int8 holds all starts, if there is one."""
+        """Returns a zero point with which int8 holds all starts of a ramp, or None."""
         starts = self._starts(ramp)
         least, most = LOWEST - int(starts.min()), HIGHEST - int(starts.max())
         zero = min(max(least, 0), most)
         return zero if least <= zero <= most and LOWEST <= zero <= HIGHEST else None
 
     def _starts(self, ramp: Ramp) -> np.ndarray:
-        """Where a ramp starts, in parts of a step from the input's zero point."""
+        """Returns the starts of a ramp, in parts of a step from the input's zero point."""
         assert ramp.parts is not None
         return np.rint(ramp.parts * (ramp.sign * ramp.start - self._input_zero)).astype(np.int32)
 
@@ -162,8 +168,8 @@ class Lowering:
         output = self._output if last else self._tensor(name, self._scale, LOWEST)
         return self._append('ADD', [left, right], output, activation)
 
-    def _idle(self, constant: np.ndarray, zero_point: int) -> int:
-        """A RELU where a tensor of this zero point is computed of one number, if it is idle."""
+    def _idle_relu(self, constant: np.ndarray, zero_point: int) -> int:
+        """Returns RELU where it changes nothing and makes XNNPACK take a table, else NONE."""
         return _RELU if constant.size == 1 and zero_point == LOWEST else _NONE
 
     def _append(self, name: str, inputs: list[int], output: int, activation: int) -> int:
@@ -184,7 +190,7 @@ class Lowering:
         index = flatbuffer.add_tensor(
             self._graph, name, self._shape, _INT8, scale=scale, zero_point=zero_point
         )
-        # A batch of unknown size is written there.
+        # The signature of the shape tells that the size of the batch is unknown.
         source = self._graph.tensors[self._input]
         self._graph.tensors[index].shapeSignature = source.shapeSignature
         return index
@@ -201,7 +207,7 @@ class Lowering:
         )
 
     def _weights(self, name: str, values: np.ndarray, kind: int, scales: np.ndarray) -> int:
-        """A constant with a scale for each index of its last axis, or one for all."""
+        """Adds a constant that has one scale, or one scale per index of its last axis."""
         index = flatbuffer.add_tensor(
             self._graph,
             name,
@@ -218,16 +224,19 @@ class Lowering:
 
 
 def ramp_levels(graph: Any, operator: Any) -> int:
-    """How many levels the ramp has that an operator ends; 0 if it ends none.
+    """Returns the number of levels of the ramp whose last operator is given.
 
     Args:
         graph: The subgraph of the operator.
-        operator: Any operator of a file, which need not be trusted.
+        operator: Any operator of a file. The file need not be trusted.
+
+    Returns:
+        The number of levels; 0 if the operator is not the last one of a ramp.
     """
     if len(operator.outputs) != 1 or operator.outputs[0] < 0:
         return 0
     tensor = graph.tensors[operator.outputs[0]]
-    # A depthwise convolution with a RELU might be a layer: only the name tells.
+    # A depthwise convolution with a RELU might be a layer, so that only the name tells.
     if not re.search(r'/ramp_\d+$', flatbuffer.text(tensor.name)):
         return 0
     return max(0, HIGHEST - flatbuffer.zero_point_of(tensor))

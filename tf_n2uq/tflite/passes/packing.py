@@ -1,4 +1,4 @@
-"""Kernels of two to four bits, stored as INT4: two values per byte."""
+"""Kernels of two to four bits, stored as INT4 with two values per byte."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -8,27 +8,27 @@ import numpy as np
 from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 
-# Operator -> the version of it that takes INT4 kernels. DEPTHWISE_CONV_2D would take them too.
+# For each operator, the version that takes INT4 kernels. DEPTHWISE_CONV_2D would take them too.
 VERSIONS = {'CONV_2D': 7, 'FULLY_CONNECTED': 10}
-# XNNPACK takes those of FULLY_CONNECTED only, which `unroll_convolutions` makes of convolutions
-# other than grouped ones.
+# XNNPACK takes INT4 kernels in FULLY_CONNECTED only. `unroll_convolutions` turns convolutions into
+# FULLY_CONNECTED, except grouped ones.
 XNNPACK_VERSIONS = {'FULLY_CONNECTED': 10}
-# FULLY_CONNECTED is not among those of TensorFlow Lite Micro: with a scale per channel, it refuses
-# one that has an INT4 kernel. LiteRT's reference kernels know DEPTHWISE_CONV_2D up to version 6 and
-# compute with INT4 kernels all the same.
+# TensorFlow Lite Micro refuses a FULLY_CONNECTED that has an INT4 kernel and a scale per channel.
+# LiteRT's reference kernels know DEPTHWISE_CONV_2D up to version 6 only, but they compute with INT4
+# kernels in this version too.
 MICRO_VERSIONS = {'CONV_2D': 7, 'DEPTHWISE_CONV_2D': 6}
-_LOWEST, _HIGHEST = -8, 7
+_LOWEST_INT4, _HIGHEST_INT4 = -8, 7
 
 
 def pack_int4(model: Any, versions: Mapping[str, int] = VERSIONS) -> Any:
     """Stores every kernel whose integers fit four bits as INT4.
 
-    A kernel that other operators or other operands read too stays int8.
+    A kernel stays int8 if other operators, or other inputs of the same operator, read it too.
 
     Args:
         model: A `ModelT`, changed in place.
-        versions: The schema's names of the operators whose kernels to pack, and the version that
-            each of them then has.
+        versions: The schema's names of the operators whose kernels are packed, with the version
+            that each operator gets.
 
     Returns:
         `model`.
@@ -62,15 +62,17 @@ def pack_nibbles(values: np.ndarray) -> np.ndarray:
         values: Integers in -8..7, of any shape, in the order in which they are stored.
 
     Returns:
-        uint8 array of shape [ceil(size / 2)]; the high half of an odd last byte is 0.
+        uint8 array of shape [ceil(size / 2)]. If the number of values is odd, the high half of the
+        last byte is 0.
 
     Raises:
-        ValueError: A value does not fit.
+        ValueError: If a value does not fit four bits.
     """
     flat = np.asarray(values).reshape(-1)
-    if flat.size and (flat.min() < _LOWEST or flat.max() > _HIGHEST):
+    if flat.size and (flat.min() < _LOWEST_INT4 or flat.max() > _HIGHEST_INT4):
         raise ValueError(
-            f'`values` must lie in {_LOWEST}..{_HIGHEST}, got {flat.min()}..{flat.max()}.'
+            f'values: expected integers in {_LOWEST_INT4}..{_HIGHEST_INT4}, got '
+            f'{flat.min()}..{flat.max()}. Keep a kernel of more than four bits as int8.'
         )
     nibbles = np.zeros((flat.size + 1) // 2 * 2, np.uint8)
     nibbles[: flat.size] = flat.astype(np.int8).view(np.uint8) & 0x0F
@@ -78,11 +80,19 @@ def pack_nibbles(values: np.ndarray) -> np.ndarray:
 
 
 def unpack_nibbles(packed: np.ndarray, size: int) -> np.ndarray:
-    """The first `size` int8 values of what `pack_nibbles` packed."""
+    """Unpacks integers that `pack_nibbles` has packed.
+
+    Args:
+        packed: uint8 array of at least ceil(`size` / 2) bytes.
+        size: The number of values.
+
+    Returns:
+        int8 array of shape [`size`].
+    """
     packed = np.asarray(packed, np.uint8)
     nibbles = np.stack([packed & 0x0F, packed >> 4], axis=-1).reshape(-1)[:size].view(np.int8)
-    # Four bits' sign, brought to eight.
-    return np.where(nibbles > _HIGHEST, nibbles - 16, nibbles).astype(np.int8)
+    # The sign of four bits becomes the sign of eight.
+    return np.where(nibbles > _HIGHEST_INT4, nibbles - 16, nibbles).astype(np.int8)
 
 
 def fits_four_bits(
@@ -92,25 +102,25 @@ def fits_four_bits(
     readers: dict[int, list[Any]],
     operators: Container[str] = VERSIONS,
 ) -> bool:
-    """Whether a tensor is an int8 kernel that could be stored as INT4.
+    """Tells whether a tensor is an int8 kernel that could be stored as INT4.
 
     Args:
         model: A `ModelT`.
         graph: The subgraph of the tensor.
         index: The tensor's index.
-        readers: What `flatbuffer.consumers` says of the subgraph.
+        readers: The operators that read each tensor, from `flatbuffer.consumers`.
         operators: The schema's names of the operators that may have an INT4 kernel.
 
     Returns:
-        Whether `kernel_values` gives integers that lie in -8..7.
+        True if `kernel_values` returns integers that lie in -8..7.
     """
     values = kernel_values(model, graph, index, readers, operators)
     return values is not None and within_four_bits(values)
 
 
 def within_four_bits(values: np.ndarray) -> bool:
-    """Whether integers lie in -8..7."""
-    return bool(values.min() >= _LOWEST and values.max() <= _HIGHEST)
+    """Tells whether all integers of a non-empty array lie in -8..7."""
+    return bool(values.min() >= _LOWEST_INT4 and values.max() <= _HIGHEST_INT4)
 
 
 def kernel_values(
@@ -120,18 +130,18 @@ def kernel_values(
     readers: dict[int, list[Any]],
     operators: Container[str] = VERSIONS,
 ) -> np.ndarray | None:
-    """The integers of an int8 kernel that other integers could take the place of.
+    """Returns the integers of an int8 kernel that may be stored in another way.
 
     Args:
         model: A `ModelT`.
         graph: The subgraph of the tensor.
         index: The tensor's index.
-        readers: What `flatbuffer.consumers` says of the subgraph.
-        operators: The schema's names of the operators whose kernel it may be.
+        readers: The operators that read each tensor, from `flatbuffer.consumers`.
+        operators: The schema's names of the operators whose kernel the tensor may be.
 
     Returns:
-        int8 values in the tensor's shape; None unless it is a constant with zero point 0 that
-        such operators read as their kernel, and nothing else reads.
+        int8 values in the tensor's shape. None unless the tensor is a constant with zero point 0,
+        such operators read it as their kernel, and nothing else reads it.
     """
     kernel = graph.tensors[index]
     if flatbuffer.type_name(kernel) != 'INT8' or not flatbuffer.is_constant(model, kernel):

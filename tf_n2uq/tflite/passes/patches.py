@@ -1,9 +1,10 @@
 """Convolutions with 4-bit kernels as FULLY_CONNECTED over patches.
 
-XNNPACK computes with INT4 kernels in FULLY_CONNECTED, but leaves a CONV_2D that has one to slower
-kernels outside of its partition. So this pass writes down what a convolution does anyway: it
-gathers each output pixel's patch by STRIDED_SLICE and CONCATENATION, and multiplies. Integers, sums
-and rounding stay the same, and so do the results, to the bit.
+XNNPACK computes with INT4 kernels in FULLY_CONNECTED, but it leaves a CONV_2D that has an INT4
+kernel to slower operators outside of its partition. So this pass writes out the two parts of a
+convolution: STRIDED_SLICE and CONCATENATION gather the patch of each output pixel, and
+FULLY_CONNECTED multiplies it. Integers, sums and rounding stay the same, and so do the results, to
+the bit.
 """
 
 import dataclasses
@@ -20,8 +21,8 @@ from tf_n2uq.tflite.passes.packing import fits_four_bits
 def unroll_convolutions(model: Any) -> Any:
     """Turns each CONV_2D whose kernel fits four bits into patches and FULLY_CONNECTED.
 
-    XNNPACK wants an even number of features there. An odd number of channels, also of a
-    FULLY_CONNECTED that is there already, gets a channel of zeros.
+    XNNPACK needs an even number of features in such a FULLY_CONNECTED. An odd number of channels
+    gets a channel of zeros. So does a FULLY_CONNECTED that the file has already.
 
     Args:
         model: A `ModelT`, changed in place.
@@ -53,12 +54,12 @@ class _Axis:
     """One spatial axis of a convolution.
 
     Attributes:
-        taps: Kernel size.
-        stride: Stride.
-        dilation: Distance of two taps.
-        size: Size of the output.
-        before: Zeros in front of the input.
-        padded: Size of the input with zeros before and behind, a multiple of the stride.
+        taps: The size of the kernel.
+        stride: The stride.
+        dilation: The distance between two neighbouring taps.
+        size: The size of the output.
+        before: The number of zeros in front of the input.
+        padded: The size of the input with the zeros before and behind it, a multiple of the stride.
     """
 
     taps: int
@@ -69,7 +70,7 @@ class _Axis:
     padded: int
 
     def position(self, tap: int) -> tuple[int, int]:
-        """Where a tap begins, in strides and, within the first of them, in pixels."""
+        """Returns where a tap begins: a number of whole strides, and the pixels beyond them."""
         return divmod(tap * self.dilation, self.stride)
 
 
@@ -82,7 +83,7 @@ def _axis(taps: int, stride: int, dilation: int, size: int, outputs: int, same: 
 
 
 def _unrolled(builder: Builder, operator: Any) -> list[Any] | None:
-    """The operators of a convolution as patches; None for a grouped one."""
+    """Returns the operators of a convolution as patches, or None for a grouped convolution."""
     graph, options = builder.graph, operator.builtinOptions
     source, kernel, output = (
         int(operator.inputs[0]),
@@ -109,14 +110,14 @@ def _unrolled(builder: Builder, operator: Any) -> list[Any] | None:
             (0, even - channels),
         ],
     )
-    # Columns: those of one stride lie side by side in the channels, then each tap is one slice.
+    # The columns of one stride lie side by side in the channels, so that each tap is one slice.
     image = builder.reshape(run, image, (y.padded, x.padded // x.stride, x.stride * even))
     taps = []
     for tap in range(x.taps):
         stride, pixel = x.position(tap)
         taps.append(builder.slice(run, image, (0, stride, pixel * even), (y.padded, x.size, even)))
     image = builder.concatenate(run, taps)
-    # Rows: those of one stride lie side by side in the columns.
+    # The rows of one stride lie side by side in the columns, likewise.
     depth = x.taps * even
     image = builder.reshape(run, image, (y.padded // y.stride, y.stride * x.size, depth))
     taps = []
@@ -130,7 +131,10 @@ def _unrolled(builder: Builder, operator: Any) -> list[Any] | None:
 
 
 def _even_features(builder: Builder, operator: Any) -> list[Any] | None:
-    """A FULLY_CONNECTED of an odd number of features with one more; None for any other."""
+    """Returns the operators of a FULLY_CONNECTED whose odd number of features grows by one.
+
+    Returns None if the number of features is even.
+    """
     graph = builder.graph
     source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
     *batch, features = flatbuffer.shape_of(graph.tensors[source])
@@ -144,7 +148,7 @@ def _even_features(builder: Builder, operator: Any) -> list[Any] | None:
 
 
 def _widen_kernel(builder: Builder, index: int, channels: int) -> None:
-    """Gives a kernel channels of zeros, and two axes."""
+    """Pads a kernel with zeros to a number of channels, and gives it the shape of two axes."""
     kernel = builder.graph.tensors[index]
     shape = flatbuffer.shape_of(kernel)
     if shape[-1] != channels:

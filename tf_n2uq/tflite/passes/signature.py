@@ -14,8 +14,8 @@ _KEY = 'serving_default'
 def sign(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """Gives a file the signature that the converter gives a SavedModel.
 
-    The converter writes one only for a SavedModel, and a SavedModel takes longer to write and to
-    read again than all the rest of a conversion.
+    The converter writes a signature only for a SavedModel. Writing and reading a SavedModel would
+    take longer than all the rest of a conversion.
 
     Args:
         model: A `ModelT`, changed in place.
@@ -26,15 +26,15 @@ def sign(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
         `model`.
 
     Raises:
-        ValueError: The file has not as many inputs or outputs.
+        ValueError: If the file has another number of inputs or outputs.
     """
     graph = flatbuffer.main_graph(model)
     if (len(graph.inputs), len(graph.outputs)) != (len(inputs), len(outputs)):
         raise ValueError(
-            f'inputs, outputs: expected {len(graph.inputs)} and {len(graph.outputs)} names, as the '
-            f'file has so many, got {list(inputs)} and {list(outputs)}.'
+            f'inputs, outputs: expected {len(graph.inputs)} and {len(graph.outputs)} names, one '
+            f'for each end of the file, got {list(inputs)} and {list(outputs)}. Name them all.'
         )
-    # Ends of type int8 are tensors of the network itself and keep the names of their layers.
+    # An int8 input or output is a tensor of the network itself and keeps the name of its layer.
     for name, index in zip(inputs, graph.inputs, strict=True):
         if flatbuffer.text(graph.tensors[index].name) == name:
             graph.tensors[index].name = f'{_KEY}_{name}:0'.encode()
