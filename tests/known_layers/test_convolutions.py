@@ -5,6 +5,7 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.known_layers.specs import known_spec
+from tests.networks import quantize
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.tflite.network.kernels import IntegerKernel
@@ -83,3 +84,14 @@ def test_a_wrapped_layer_is_a_kernel_with_a_form():
     wrapper = QuantizedKernel(layers.Dense(4), tf_n2uq.N2UQQuantizeConfig(4))
     assert known_spec(wrapper).kind is Kind.KERNEL
     assert known_spec(wrapper).form is not None
+
+
+def test_a_causal_separable_convolution_is_refused_by_name():
+    inputs = keras.Input((9, 4))
+    x = layers.SeparableConv1D(6, 3, padding='causal', name='causal')(layers.Conv1D(4, 3)(inputs))
+    with pytest.raises(ValueError, match="layer 'causal' has padding='causal'.*ZeroPadding1D"):
+        quantize(keras.Model(inputs, layers.Conv1D(2, 1)(x)))
+    padded = layers.ZeroPadding1D((2, 0))(layers.Conv1D(4, 3)(inputs))
+    x = layers.SeparableConv1D(6, 3, name='valid')(padded)
+    model = quantize(keras.Model(inputs, layers.Conv1D(2, 1)(x)))
+    assert model.get_layer('quant_valid_depthwise').output_shape == (None, 7, 4)
