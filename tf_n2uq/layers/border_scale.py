@@ -1,4 +1,4 @@
-"""What makes an average over zero padding one over the image alone."""
+"""The correction of averages over windows that hang over the border of an image."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import tf_keras as keras
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class BorderScale(keras.layers.Layer):
-    """Multiplies each pixel by the size of its pooling window over how much of that is image.
+    """Turns an average over zero padding into an average over the image alone.
 
-    Keras averages over the image only where a window hangs over its border. With zeros around
-    the image and this factor behind the average, every window is full, which is how integer
-    kernels can average.
+    Where a pooling window hangs over the border, Keras averages over the part of the window that
+    lies in the image. An integer kernel averages full windows only. So zeros are put around the
+    image, full windows are averaged, and this layer multiplies each pixel by the size of the window
+    divided by the size of the part in the image.
 
-    Shapes: `[batch, height, width, channels]`, in and out.
+    Shapes: `[batch, height, width, channels]`, in and out, of any floating dtype.
     """
 
     def __init__(self, rows: Sequence[float], columns: Sequence[float], **kwargs: Any) -> None:
         """Creates the layer.
 
         Args:
-            rows: the factor of each row, `height` of them.
-            columns: the factor of each column, `width` of them.
+            rows: the factor of each row, `height` numbers. The factor of a pixel is the factor of
+                its row times the factor of its column.
+            columns: the factor of each column, `width` numbers.
             **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
@@ -35,7 +37,7 @@ class BorderScale(keras.layers.Layer):
         self.supports_masking = True
 
     def factors(self) -> np.ndarray:
-        """Returns the factors, float32 `[1, height, width, 1]`."""
+        """Returns the factor of each pixel, float32 `[1, height, width, 1]`."""
         return np.multiply.outer(self.rows, self.columns).astype(np.float32)[None, :, :, None]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,8 @@ import tf_keras as keras
 class ChannelAffine(keras.layers.Layer):
     """Multiplies and shifts each channel: `inputs · gamma + beta`.
 
-    Shapes: `[..., channels]`, `gamma` and `beta` `[channels]`, start values 1 and 0.
+    Shapes: input and output `[..., channels]`, of any floating dtype. The variables `gamma` and
+    `beta` are float32 `[channels]` and start at 1 and 0.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -12,7 +12,8 @@ import tf_keras as keras
 class ChannelScale(keras.layers.Layer):
     """Multiplies each channel by a learnable factor: `inputs · scale`.
 
-    Shapes: `[..., channels]`, `scale` `[channels]`, start value 1.
+    Shapes: input and output `[..., channels]`, of any floating dtype. The variable `scale` is
+    float32 `[channels]` and starts at 1.
 
     Source: "Going deeper with Image Transformers" (ICCV 2021), section 3 (LayerScale).
     """

@@ -36,15 +36,20 @@ class TakesOnLine(abc.ABC):
 
     @abc.abstractmethod
     def find_line(self, layers: Sequence[keras.layers.Layer]) -> None:
-        """Finds the line among the layers between this layer and the range of its operator.
+        """Finds the line per channel behind this layer.
 
         Args:
-            layers: the layers in the order of execution.
+            layers: the layers between this layer and the range that its operator writes in, in
+                the order of execution.
         """
 
 
 class Found:
-    """Holds another layer without making it, and its variables, a part of the holder."""
+    """A reference to a layer. Keras does not take the layer for a part of the layer that holds it.
+
+    Keras follows the attributes of a layer to find inner layers and their variables. It does not
+    look into this object.
+    """
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -54,8 +59,9 @@ class ReadsInt8(DeclaredOutput):
     """Mixin for a layer that computes with the scale of the int8 tensor that it reads.
 
     Attributes:
-        input_quantizer: name of the `Quantize` layer that makes this tensor. None lets the layer
-            take the nearest one in front of it when it is connected, and write the name down.
+        input_quantizer: the name of the `Quantize` layer that makes this tensor. With None, the
+            layer takes the nearest quantizer in front of it when the layer is connected, and
+            keeps the name of this quantizer.
     """
 
     name: str

@@ -11,7 +11,7 @@ TENSOR_STEPS = 255
 LINE_UNITS = 127
 
 _STEPS_OF_4_BITS = 15
-_MOST_HALF = 7
+_LARGEST_INT4 = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Deployment:
             The number of steps, >= 1.
         """
         if self.halved_kernels and steps == _STEPS_OF_4_BITS:
-            return 2 * _MOST_HALF
+            return 2 * _LARGEST_INT4
         widest = TENSOR_STEPS // steps
         return max(1, widest - widest % 2)
 
     def bias_units(self, kernel_bits: int, has_odd_integers: bool) -> int:
-        """Returns how many units of a kernel the bias of its layer is a whole number of.
+        """Returns of how many units of the kernel the bias of a layer is a multiple.
 
         Args:
             kernel_bits: bit-width of a kernel that is not depthwise.

@@ -1,4 +1,4 @@
-"""Swish and sigmoid in pieces of lines."""
+"""Hard swish and hard sigmoid: swish and sigmoid made of straight lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import tf_keras as keras
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class HardSigmoid(keras.layers.Layer):
-    """`relu6(x + 3) / 6`, element by element.
+    """Computes `relu6(x + 3) / 6`, element by element.
+
+    Input and output have the same shape, which may be any, and the same floating dtype.
 
     Source: "Searching for MobileNetV3" (ICCV 2019), section 5.2.
     """
@@ -28,7 +30,9 @@ class HardSigmoid(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class HardSwish(keras.layers.Layer):
-    """`x · relu6(x + 3) / 6`, element by element.
+    """Computes `x · relu6(x + 3) / 6`, element by element.
+
+    Input and output have the same shape, which may be any, and the same floating dtype.
 
     Source: "Searching for MobileNetV3" (ICCV 2019), section 5.2.
     """

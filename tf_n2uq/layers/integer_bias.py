@@ -1,4 +1,4 @@
-"""Biases as an integer network has them: whole numbers of units."""
+"""The rounding of biases to whole numbers, as an integer file rounds them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import tf_keras as keras
 def add_at_inference(
     outputs: tf.Tensor, training: Any, rounding: Callable[[], tf.Tensor | None]
 ) -> tf.Tensor:
-    """Adds to a layer's output what rounding its bias adds, unless the layer is being trained.
+    """Adds the rounding error of a bias to the output of a layer, except in training.
 
     Args:
         outputs: the output of the layer, any shape, floating point.
         training: a bool of Python or of a tensor; None stands for Keras' learning phase.
-        rounding: makes a tensor that broadcasts to `outputs`, or None for nothing.
+        rounding: computes the rounding error, a tensor that broadcasts to `outputs`; or returns
+            None if nothing is rounded.
 
     Returns:
-        The shape and dtype of `outputs`.
+        A tensor with the shape and dtype of `outputs`.
     """
     if training is None:
         training = keras.backend.learning_phase()
@@ -34,23 +35,23 @@ def add_at_inference(
 
 
 def bias_rounding(bias: tf.Tensor, unit: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Returns what rounding a bias to whole units of an accumulator adds to the bias.
+    """Returns the rounding error of a bias: the rounded bias minus the exact bias.
 
     The bias of an integer layer is an integer in units of input scale times kernel scale. With few
-    levels that unit is coarse enough for predictions to depend on it. So a network that shall
-    predict what its integer file predicts has to round too.
+    levels this unit is so coarse that predictions depend on the rounding. So the Keras network has
+    to round too, if it is to predict what its integer file predicts.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", CVPR 2018, section 2.4.
 
     Args:
         bias: float64, `[channels]` or `[]`.
-        unit: what one integer of the kernel is worth, float64 `[channels]` or `[1]`; where it is
-            not positive, the bias stays as it is.
-        scale: factor of all units, float64 `[]`.
+        unit: the value of one integer of the kernel, float64 `[channels]` or `[1]`. Where the unit
+            is not positive, the bias is not rounded.
+        scale: the factor of all units, float64 `[]`.
 
     Returns:
-        float64 `[channels]`, without a gradient; 0 where the bias is not finite.
+        float64 `[channels]`, without a gradient. The error is 0 where the bias is not finite.
     """
     usable = (unit > 0) & tf.math.is_finite(bias)
     grid = tf.where(usable, unit, tf.ones_like(unit)) * scale

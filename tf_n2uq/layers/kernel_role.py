@@ -1,4 +1,4 @@
-"""What the rewrite has decided about a layer with a kernel."""
+"""The decisions of the rewrite about a layer with a kernel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class KernelRole:
     """Names of the layers that a kernel computes with in an integer network.
 
     Attributes:
-        input_quantizer: the `Quantize` layer that makes the int8 tensor that the kernel
-            multiplies; None if there is no single one.
-        line: the layer behind the kernel whose slope and offset the kernel's operator takes on, a
-            batch normalization as a rule; None if there is none.
-        is_last: whether no layer reads the kernel's output except an 8-bit range at the end.
+        input_quantizer: the name of the `Quantize` layer that makes the int8 tensor which the
+            kernel multiplies; None if no single layer makes this tensor.
+        line: the name of the layer behind the kernel whose slope and offset the kernel's operator
+            takes on, as a rule a batch normalization; None if the operator takes on no layer.
+        is_last: whether no layer but an 8-bit range at the end reads the kernel's output.
     """
 
     input_quantizer: str | None = None

@@ -1,4 +1,4 @@
-"""What the project knows of a layer: one `LayerSpec` for each kind of layer, in one registry.
+"""The registry of known layers, with one `LayerSpec` for each kind of layer.
 
 The rewrite, calibration, the summary and the export ask this registry and no other. The entries
 stand in `tf_n2uq/known_layers/`, one file for each family of layers.
@@ -29,16 +29,16 @@ class Kind(enum.Enum):
     QUANTIZE = 'is a quantizer'
 
 
-# Shape of what a layer reads, with the batch; a list of shapes for a layer that reads several
+# The shape of a layer's input, with the batch; a list of shapes for a layer that reads several
 # tensors; None where the shape is not known yet.
 InputShape: TypeAlias = Any
-# Attribute of a kernel, and its axes that are output channels.
+# The attribute of a kernel, and the axes of the kernel that are output channels.
 KernelAxes: TypeAlias = tuple[str, int | tuple[int, int]]
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerSpec:
-    """What quantization has to know of a layer.
+    """The facts about a kind of layer that quantization needs.
 
     Attributes:
         kind: how the output relates to the input.
@@ -49,8 +49,8 @@ class LayerSpec:
             its highest value.
         fuses_as_relu: whether TFLite runs the layer inside of the operator in front of it.
         takes_on_relu: whether the layer's operator may do the work of a ReLU behind it.
-        keeps_pixels: whether the layer only pads with zeros, so that a quantizer of what it returns
-            may as well stand in front of it.
+        keeps_pixels: whether the layer only pads with zeros, so that a quantizer of the layer's
+            output may as well stand in front of the layer.
         refusal: tells why a layer of this configuration has no integer form, as the end of the
             sentence 'layer x …'; returns None for a layer that has one.
         decomposition: replaces the layer by layers that an integer file has operators for; gets
@@ -85,8 +85,8 @@ def register_layer(kind_of_layer: type[keras.layers.Layer], entry: _Entry) -> No
     Args:
         kind_of_layer: the class. A subclass of it is another kind, because it may compute something
             else.
-        entry: what is known of it, or a function that says so for one layer and returns None for a
-            layer that is not known.
+        entry: the spec of the class, or a function that returns the spec of one layer, or None for
+            a layer that is not known.
 
     Raises:
         ValueError: if the class is registered already.
@@ -94,7 +94,7 @@ def register_layer(kind_of_layer: type[keras.layers.Layer], entry: _Entry) -> No
     if kind_of_layer in _SPECS:
         raise ValueError(
             f'kind_of_layer: expected a class that is not registered yet, got '
-            f'{kind_of_layer.__name__}. Change its entry, or register a class of your own.'
+            f'{kind_of_layer.__name__}; change its entry, or register a class of your own.'
         )
     _SPECS[kind_of_layer] = entry
 
@@ -105,7 +105,7 @@ def registered_layers() -> list[type[keras.layers.Layer]]:
 
 
 def spec_of(layer: keras.layers.Layer) -> LayerSpec | None:
-    """Returns what is known of a layer, or None for a layer of an unknown kind."""
+    """Returns the spec of a layer, or None for a layer of an unknown kind."""
     entry = _SPECS.get(type(layer))
     return entry if entry is None or isinstance(entry, LayerSpec) else entry(layer)
 
@@ -152,13 +152,13 @@ def is_channel_line(layer: keras.layers.Layer, input_shape: InputShape = None) -
 
 
 def line_of(layer: keras.layers.Layer) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns slope and offset of a built layer for which `is_channel_line` holds, at inference.
+    """Returns the slope and the offset of a line per channel at inference.
 
     Args:
-        layer: a built layer.
+        layer: a built layer for which `is_channel_line` holds.
 
     Returns:
-        Two tensors, float64, `[channels]` or `[1]` each.
+        The slope and the offset, two float64 tensors of shape `[channels]` or `[1]`.
     """
     spec = spec_of(layer)
     assert spec is not None
@@ -184,8 +184,8 @@ def is_last_axis(axis: Any, input_shape: InputShape) -> bool:
 
     Args:
         axis: an integer or a sequence of integers, counted from either end.
-        input_shape: of what the layer reads. Where the number of axes is not known, any axis that
-            is counted from the front is taken for the last one of an image, a series or a vector.
+        input_shape: the shape of the layer's input. Where the number of axes is not known, any axis
+            above 0 is taken for the last one of an image, a series or a vector.
     """
     axes = list(axis) if hasattr(axis, '__iter__') else [axis]
     known = input_shape is not None and not isinstance(input_shape, list)

@@ -12,9 +12,10 @@ from tf_n2uq.layers.connections import ReadsInt8
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class ChannelMean(keras.layers.Layer):
-    """The mean over the last axis, which stays as an axis of size 1.
+    """Computes the mean over the last axis, which stays as an axis of size 1.
 
-    Shapes: `[..., channels]` → `[..., 1]`. In a file it is a 1×1 convolution.
+    Shapes: `[..., channels]` → `[..., 1]`, of any floating dtype. In a file this layer is a 1×1
+    convolution.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -30,12 +31,14 @@ class ChannelMean(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class InverseDeviation(ReadsInt8, keras.layers.Layer):
-    """From a variance to what its deviation is divided by: `1 / sqrt(variance + epsilon)`.
+    """Computes the inverse of the standard deviation: `1 / sqrt(variance + epsilon)`.
 
-    Behind a quantizer, a variance of 0 stands for all that is below half a step of it, and counts
-    as half a step: `1 / sqrt(epsilon)` would leave no resolution for the others.
+    Behind a quantizer, the value 0 stands for all variances below half a step of the quantizer.
+    Such a variance counts as half a step. Without this, the output for 0 would be
+    `1 / sqrt(epsilon)`, so large that the 8-bit output would have no resolution for the others.
 
-    Shapes: `[..., 1]` → `[..., 1]`. In a file it is a table over the 256 values of its input.
+    Shapes: `[..., 1]` → `[..., 1]`, of any floating dtype. In a file this layer is a table over the
+    256 values of its input.
     """
 
     def __init__(
@@ -45,8 +48,8 @@ class InverseDeviation(ReadsInt8, keras.layers.Layer):
 
         Args:
             epsilon: added to the variance.
-            input_quantizer: name of the `Quantize` layer whose step counts; None lets the layer
-                find it when it is connected.
+            input_quantizer: the name of the `Quantize` layer whose step counts. With None, the
+                layer finds this quantizer when the layer is connected.
             **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
@@ -66,10 +69,11 @@ class InverseDeviation(ReadsInt8, keras.layers.Layer):
 
         Args:
             variance: any shape, floating point.
-            scale: of the int8 tensor that holds the variances, `[]`; None for a float tensor.
+            scale: the scale of the int8 tensor that holds the variances, `[]`; None for a float
+                tensor.
 
         Returns:
-            The shape and dtype of `variance`.
+            A tensor with the shape and dtype of `variance`.
         """
         if scale is not None:
             half_a_step = tf.stop_gradient(tf.cast(scale / 2, variance.dtype))

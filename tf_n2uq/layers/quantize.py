@@ -19,15 +19,16 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 class Quantize(ReadsInt8, Int8Source, keras.layers.Layer):
     """Quantizes one tensor, with the variables that its quantizer learns.
 
-    TFMOT's own `QuantizeLayer` does not survive the `.keras` format and is rebuilt by
-    `quantize_apply`; this one is left alone by it and saves in every format.
+    TFMOT has a `QuantizeLayer` of its own, which does not survive the `.keras` format, and which
+    `quantize_apply` rebuilds. `quantize_apply` leaves the layer of this class alone, and Keras
+    saves it in every format.
 
     Attributes:
         quantizer: the quantizer.
         quantizer_weights: `{name: variable}` as the quantizer's `build` returned it.
         deployment: the grid that the levels have in an integer file.
-        input_quantizer: name of the `Quantize` layer in front of this one, if there is one. Its
-            scale counts where the quantizer passes tensors on (see `AdaptiveQuantizer`).
+        input_quantizer: the name of the `Quantize` layer in front of this one, or None. The scale
+            of that layer counts where this quantizer passes tensors on (see `AdaptiveQuantizer`).
     """
 
     def __init__(
@@ -42,18 +43,19 @@ class Quantize(ReadsInt8, Int8Source, keras.layers.Layer):
         Args:
             quantizer: a `tfmot.quantization.keras.quantizers.Quantizer`.
             deployment: the grid that the levels have in an integer file; None for the default one.
-            input_quantizer: see the attribute; None lets the layer find it when it is connected.
+            input_quantizer: see the attribute. With None, the layer finds the quantizer when the
+                layer is connected.
             **kwargs: Keras layer arguments.
 
         Raises:
             TypeError: if `quantizer` is not a TFMOT quantizer.
         """
-        # The quantizer computes in float32 and gives back what it got: no cast of the input.
+        # The quantizer computes in float32 and returns the dtype of its input: Keras need not cast.
         super().__init__(autocast=False, **kwargs)
         if not isinstance(quantizer, _Quantizer):
             raise TypeError(
                 'quantizer: expected a tfmot.quantization.keras.quantizers.Quantizer such as '
-                f'LearnableThresholdQuantizer(bits=2), got {quantizer!r}.'
+                f'LearnableThresholdQuantizer(bits=2), got {quantizer!r}; give such an object.'
             )
         self.quantizer = quantizer
         self.deployment = deployment or Deployment()
@@ -79,8 +81,8 @@ class Quantize(ReadsInt8, Int8Source, keras.layers.Layer):
         """Returns the scale of the output as the int8 tensor of an integer file.
 
         Returns:
-            float64 `[]`, >= 0; None for a quantizer of others, or one that passes on a tensor of
-            unknown scale.
+            float64 `[]`, >= 0; None for a quantizer of another package, or for a quantizer that
+            passes on a tensor of unknown scale.
         """
         if not isinstance(self.quantizer, ScaledQuantizer):
             return None

@@ -26,19 +26,20 @@ _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeWrapper):
     """Runs a layer with quantized kernels; the float kernels stay the layer's own variables.
 
-    TFMOT's wrapper replaces `layer.kernel` for good, which makes the variable change owners and
-    breaks the `.keras` format. Here a twin of the layer computes with the quantized tensor, and the
-    layer itself never changes while it is called.
+    TFMOT's wrapper replaces `layer.kernel` by a tensor for good. The variable then belongs to the
+    wrapper, which breaks the `.keras` format. With this wrapper, a twin of the layer computes with
+    the quantized tensor, and the layer itself does not change while it is called.
 
     Attributes:
         layer: the wrapped Keras layer (`Conv2D`, `DepthwiseConv2D`, `Dense`, …).
         quantize_config: the TFMOT `QuantizeConfig` that names kernels and quantizers.
         integer_bias: whether the bias is rounded at inference as an integer file rounds it.
-        role: the layers that the kernel computes with in the integer network; None where nobody
-            has decided, as in networks of version 0.1.0: the layer then decides when it is
+        role: the layers that the kernel computes with in the integer network, as the rewrite has
+            decided. None in networks of version 0.1.0: this layer then decides when it is
             connected.
         deployment: the grid that biases have in an integer file.
-        kernel_quantizers: per kernel, its attribute, its quantizer, and the quantizer's variables.
+        kernel_quantizers: for each kernel, the name of its attribute, its quantizer, and the
+            quantizer's variables.
     """
 
     trainable = keras.layers.Layer.trainable
@@ -61,9 +62,9 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         Args:
             layer: the layer to wrap, built or not.
             quantize_config: names the layer's kernels and their quantizers.
-            integer_bias: whether, at inference, the layer's bias together with what the role's line
-                adds is rounded to what int32 can hold of it in the file.
-            role: what the rewrite has decided; None lets the layer decide when it is connected.
+            integer_bias: whether, at inference, the bias of the layer together with the offset of
+                the role's line is rounded to a whole number of int32 units, as in the file.
+            role: the decisions of the rewrite. With None, the layer decides when it is connected.
             deployment: the grid that biases have in an integer file; None for the default one.
             **kwargs: Keras layer arguments; `name` defaults to `quant_<layer name>`, as TFMOT's.
 
@@ -80,7 +81,11 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         self.take_role(role)
 
     def take_role(self, role: KernelRole | None) -> None:
-        """Sets what the rewrite has decided; for a layer that is not connected yet."""
+        """Sets the decisions of the rewrite.
+
+        Args:
+            role: the decisions. This layer must not be connected yet.
+        """
         self.role = role
         self.input_quantizer = None if role is None else role.input_quantizer
 
@@ -125,19 +130,20 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         }
 
     def bias_units(self) -> int:
-        """Returns how many units of the kernel the bias is a whole number of in a file."""
+        """Returns of how many units of the kernel the bias is a multiple in a file, 1 or 2."""
         ((attribute, quantizer, _),) = self.kernel_quantizers
         if attribute == 'depthwise_kernel' or not isinstance(quantizer, KernelQuantizer):
             return 1
         return self.deployment.bias_units(quantizer.bits, quantizer.has_odd_integers)
 
     def bias_divisor(self) -> tf.Tensor | None:
-        """Returns what kernel and bias are divided by at inference, as in SAT's published code.
+        """Returns the divisor of kernel and bias at inference, as in SAT's published code.
 
-        That is the factor by which a dense layer's kernel is rescaled, where the bias is divided
-        instead: the outputs are smaller or larger than in training, all of them alike. It holds for
-        the last layer of a network with float tensors; whatever else reads outputs has learned
-        from those of training.
+        In training, SAT multiplies the kernel of a dense layer by a factor. At inference, the
+        published code divides the bias by this factor instead of multiplying the kernel. So all
+        outputs are smaller or larger than in training by the same factor. This is done in the last
+        layer of a network with float tensors only, because a layer behind has learned from the
+        outputs of training.
 
         Returns:
             float32 `[]`, > 0; None if nothing is divided.
@@ -152,22 +158,21 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
 
     def _is_last(self) -> bool:
         if self.role is None:
-            # The first call decides for a network of version 0.1.0, and for a layer without scheme.
+            # The first call decides in a network of version 0.1.0, and in one without a scheme.
             line = None if self._line is None else self._line.layer.name
             self.take_role(KernelRole(self.input_quantizer, line, not _is_read(self)))
         assert self.role is not None
         return self.role.is_last
 
     def bias_rounding(self) -> tf.Tensor | None:
-        """Returns what rounding to int32 adds to the layer's bias at inference.
+        """Returns the error of rounding the bias to int32 at inference.
 
-        What is rounded is the bias together with what the line behind the kernel adds, in units of
+        The bias is rounded together with the offset of the line behind the kernel, in units of
         input scale times kernel scale; see `integer_bias.bias_rounding`.
 
         Returns:
             float64 `[output channels]`, to be added to the output of the layer, in front of the
-            line. None if the scale of what the layer reads, or the unit of the kernel, is not
-            known.
+            line. None if the scale of the layer's input or the unit of the kernel is not known.
         """
         scale = self.input_scale()
         if scale is None or len(self.kernel_quantizers) != 1:
@@ -180,18 +185,18 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         return bias_rounding(self._whole_bias(), unit, scale * self.bias_units())
 
     def _whole_bias(self) -> tf.Tensor:
-        """The layer's bias plus what, in front of the line, would do what the line adds."""
+        """Returns the bias that does the work of the layer's bias and of the line's offset."""
         bias = tf.zeros([], tf.float64)
         if self.layer.use_bias:
             bias = tf.cast(tf.convert_to_tensor(self.layer.bias), tf.float64)
         if self._line is None:
             return bias
         slope, offset = line_of(self._line.layer)
-        # A channel with γ = 0 gets an infinite bias here, and is left alone.
+        # A channel with γ = 0 gets an infinite bias here, which `bias_rounding` does not round.
         return bias + offset / slope
 
     def _divided(self, kernels: dict[str, tf.Tensor], training: Any) -> dict[str, tf.Tensor]:
-        """Returns the tensors that stand in for the layer's variables."""
+        """Returns the tensors that the layer computes with in place of its variables."""
         in_training = tf.get_static_value(tf.cast(training, tf.bool))
         divisor = None if in_training else self.bias_divisor()
         if divisor is None:
@@ -241,7 +246,7 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
 
 
 def _is_read(layer: keras.layers.Layer) -> bool:
-    """Whether a layer's output goes anywhere but, through an 8-bit range, out of the network."""
+    """Tells whether any layer but an 8-bit range at the end of the network reads a layer."""
     readers = readers_of(layer)
     return any(readers_of(reader) or not isinstance(reader, Int8Source) for reader in readers)
 
@@ -250,4 +255,7 @@ def _attribute_of(layer: keras.layers.Layer, variable: tf.Variable) -> str:
     for name, value in vars(layer).items():
         if value is variable:
             return name
-    raise ValueError(f'quantize_config: {variable.name} is not a variable of layer {layer.name}.')
+    raise ValueError(
+        f'quantize_config: expected variables of layer {layer.name!r}, got {variable.name!r}; '
+        'return attributes of the layer from get_weights_and_quantizers.'
+    )

@@ -15,15 +15,15 @@ WEIGHT_PARTS = 127
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class ResizeAxis(keras.layers.Layer):
-    """Makes each row (column) of an image out of the two nearest rows (columns).
+    """Computes each row (column) of an image from the two nearest rows (columns) of the input.
 
-    Shapes: `[batch, height, width, channels]`, in and out, with another height or width. In a file
-    it is a 1×1 convolution over that axis.
+    Shapes: `[batch, height, width, channels]`, in and out, of any floating dtype. Height or width
+    changes. In a file this layer is a 1×1 convolution over the resized axis.
 
     Attributes:
         axis: 1 for rows, 2 for columns.
-        sources: for each row of the result, the first of the two rows that it is made of.
-        parts: what the second row counts for in each row of the result, in 127ths.
+        sources: for each row of the result, the first of the two rows of the input.
+        parts: for each row of the result, the weight of the second row, in 127ths.
     """
 
     def __init__(
@@ -34,7 +34,8 @@ class ResizeAxis(keras.layers.Layer):
         Args:
             axis: 1 for rows, 2 for columns.
             sources: see the attribute.
-            parts: see the attribute; 0..127, and 0 where `sources` has the last row.
+            parts: see the attribute; 0..127. The weight is 0 where the first row is the last row of
+                the input, as there is no second row then.
             **kwargs: Keras layer arguments.
 
         Raises:
@@ -44,7 +45,8 @@ class ResizeAxis(keras.layers.Layer):
         if axis not in (1, 2) or len(sources) != len(parts):
             raise ValueError(
                 f'axis, sources, parts: expected axis 1 or 2 and as many parts as sources, got '
-                f'axis {axis}, {len(sources)} sources and {len(parts)} parts.'
+                f'axis {axis}, {len(sources)} sources and {len(parts)} parts; give one part for '
+                'each source.'
             )
         self.axis = int(axis)
         self.sources = [int(source) for source in sources]

@@ -14,13 +14,15 @@ from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
 class RPReLU(ReadsInt8, keras.layers.Layer):
-    """Learnable bias, PReLU, learnable bias: `PReLU(x + b1) + b2`, all per channel.
+    """Computes `PReLU(x + bias_in) + bias_out`, with learnable numbers for each channel.
+
+    Slopes may become negative.
 
     Source: "Nonuniform-to-Uniform Quantization" (CVPR 2022), section 4.1; the function itself is
-    from "ReActNet" (ECCV 2020), equation 4. Slopes may become negative.
+    from "ReActNet" (ECCV 2020), equation 4.
 
-    Shapes: input and output `[..., channels]`; `bias_in`, `slope`, `bias_out`: `[channels]`,
-    start values 0, 0.25, 0.
+    Shapes: input and output `[..., channels]`, of any floating dtype. The variables `bias_in`,
+    `slope` and `bias_out` are float32 `[channels]` and start at 0, 0.25 and 0.
     """
 
     def __init__(
@@ -29,11 +31,11 @@ class RPReLU(ReadsInt8, keras.layers.Layer):
         """Creates the layer.
 
         Args:
-            integer_bias: whether, at inference, the biases are rounded to what int32 can hold of
-                them in the file (see `line_rounding`). Schemes set it where the function is
-                computed in the file, not compared to thresholds.
-            input_quantizer: name of the `Quantize` layer whose scale the biases are rounded by;
-                None lets the layer find it when it is connected.
+            integer_bias: whether, at inference, the biases are rounded to whole numbers of int32
+                units, as in the file (see `line_rounding`). Schemes set this where the file
+                computes the function, and does not compare its input to thresholds.
+            input_quantizer: the name of the `Quantize` layer whose scale is in the unit of the
+                biases. With None, the layer finds this quantizer when the layer is connected.
             **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
@@ -45,8 +47,9 @@ class RPReLU(ReadsInt8, keras.layers.Layer):
         channels = input_shape[-1]
         if channels is None:
             raise ValueError(
-                f'RPReLU {self.name!r}: the number of channels (last axis) must be known, '
-                f'got input shape {tuple(input_shape)}.'
+                'input_shape: expected a known number of channels (the last axis) in front of '
+                f'RPReLU {self.name!r}, got {tuple(input_shape)}; give the model an input of a '
+                'known number of channels.'
             )
         shape = (int(channels),)
         self.bias_in = self.add_weight('bias_in', shape, initializer='zeros')
@@ -63,14 +66,14 @@ class RPReLU(ReadsInt8, keras.layers.Layer):
         return add_at_inference(outputs, training, lambda: self._rounding(shifted))
 
     def line_rounding(self) -> tuple[tf.Tensor, tf.Tensor] | None:
-        """Returns what rounding to int32 adds to the two lines of the function at inference.
+        """Returns the rounding errors of the biases of both lines at inference.
 
-        Where an RPReLU is no part of a quantizer, it is one line per channel left of its knee and
-        another right of it in the file, each with an integer for a bias.
+        Where the file computes an RPReLU, the function is one line per channel left of its knee and
+        another line right of the knee. Each line has an integer bias.
 
         Returns:
-            Two tensors, float64 `[channels]`: left of the knee, and right of it. None if the scale
-            of what the layer reads is not known.
+            Two float64 tensors `[channels]`: the error left of the knee, and the error right of the
+            knee. None if the scale of the layer's input is not known.
         """
         scale = self.input_scale()
         if scale is None:

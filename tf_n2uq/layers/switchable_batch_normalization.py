@@ -15,16 +15,19 @@ _OF_LAYERS = ('name', 'trainable', 'dtype')
 class SwitchableBatchNormalization(keras.layers.Layer):
     """Normalizes with the statistics, scale and offset of the active bit-width.
 
-    What is active is read when the call is made or traced: `tf_n2uq.set_bits` changes it.
+    The layer reads the active bit-width when it is called or traced. `tf_n2uq.set_bits` changes
+    the active bit-width.
+
+    Shapes: as `tf_keras.layers.BatchNormalization`.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020;
     Yu et al., "Slimmable Neural Networks", ICLR 2019 (switchable batch normalization).
 
     Attributes:
-        bit_widths: those that it has statistics of.
-        active_bits: one of them.
-        shared_affine: whether scale and offset are the same for all.
-        normalizations: a Keras `BatchNormalization` per bit-width, in that order.
+        bit_widths: the bit-widths of the network, from the highest to the lowest.
+        active_bits: the active bit-width, one of these.
+        shared_affine: whether all bit-widths have the same scale and the same offset.
+        normalizations: a Keras `BatchNormalization` for each bit-width, in this order.
     """
 
     def __init__(
@@ -48,11 +51,14 @@ class SwitchableBatchNormalization(keras.layers.Layer):
         super().__init__(**{name: kwargs.pop(name) for name in _OF_LAYERS if name in kwargs})
         self.bit_widths = tuple(bits)
         if not self.bit_widths:
-            raise ValueError('bits: expected at least one bit-width, got none.')
+            raise ValueError(
+                'bits: expected at least one bit-width, got none; give those of the network.'
+            )
         self.active_bits = self.bit_widths[0] if active_bits is None else active_bits
         if self.active_bits not in self.bit_widths:
             raise ValueError(
-                f'active_bits: expected one of {self.bit_widths}, got {active_bits!r}.'
+                f'active_bits: expected one of {self.bit_widths}, got {active_bits!r}; give one of '
+                'these.'
             )
         self.shared_affine = shared_affine
         # Keras leaves `synchronized` out of the config.
@@ -95,32 +101,36 @@ class SwitchableBatchNormalization(keras.layers.Layer):
         )
 
     def at(self, bits: int) -> keras.layers.BatchNormalization:
-        """Returns the normalization of a bit-width, without what is shared."""
+        """Returns the normalization of a bit-width, without a shared scale or offset.
+
+        Args:
+            bits: one of the bit-widths.
+        """
         return self.normalizations[self.bit_widths.index(bits)]
 
     @property
     def moving_mean(self) -> tf.Variable:
-        """The mean that the active bit-width takes off at inference, `[channels]`."""
+        """The mean of the active bit-width at inference, float32 `[channels]`."""
         return self.at(self.active_bits).moving_mean
 
     @property
     def moving_variance(self) -> tf.Variable:
-        """The variance that the active bit-width divides by at inference, `[channels]`."""
+        """The variance of the active bit-width at inference, float32 `[channels]`."""
         return self.at(self.active_bits).moving_variance
 
     @property
     def gamma(self) -> tf.Variable | None:
-        """The scale of the active bit-width, `[channels]`; None without one."""
+        """The scale of the active bit-width, float32 `[channels]`; None without a scale."""
         return self._gamma if self.shared_affine else self.at(self.active_bits).gamma
 
     @property
     def beta(self) -> tf.Variable | None:
-        """The offset of the active bit-width, `[channels]`; None without one."""
+        """The offset of the active bit-width, float32 `[channels]`; None without an offset."""
         return self._beta if self.shared_affine else self.at(self.active_bits).beta
 
     @property
     def epsilon(self) -> float:
-        """What is added to variances."""
+        """The number that is added to variances."""
         return self._like['epsilon']
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
@@ -133,7 +143,7 @@ class SwitchableBatchNormalization(keras.layers.Layer):
         return input_shape
 
     def normalization_config(self) -> dict[str, Any]:
-        """Returns the config of a Keras `BatchNormalization` that does the same at one width."""
+        """Returns the config of a `BatchNormalization` that does the same at one bit-width."""
         own = {'name': self.name, 'dtype': self.dtype, 'trainable': self.trainable}
         return {**self._like, **own}
 
