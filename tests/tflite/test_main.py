@@ -108,7 +108,7 @@ def test_a_failed_conversion_leaves_the_old_file(folder, tmp_path, capsys):
     [
         (['inspect', 'missing.tflite'], 'No such file'),
         (['inspect', 'images.npy'], 'expected a TFLite file'),
-        (['benchmark', 'model.tflite', '--runs', '0'], '`runs` must be at least 1'),
+        (['benchmark', 'model.tflite', '--runs', '0'], 'runs: expected at least 1'),
         (['compare', 'images.npy', 'model.tflite', 'images.npy'], 'model: expected a model that'),
         (['compare', 'model.keras', 'model.tflite', 'two.npz'], 'it holds 2 arrays'),
         (['compare', 'model.keras', 'model.tflite', 'model.tflite'], 'images: expected a .npy'),

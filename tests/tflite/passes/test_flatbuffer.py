@@ -54,7 +54,7 @@ def test_signatures_keep_their_tensors(tmp_path):
 
 
 def test_what_is_not_bytes_is_refused():
-    with pytest.raises(TypeError, match=r'expected the bytes of a TFLite file, got str.*read_bytes'):
+    with pytest.raises(TypeError, match=r'the bytes of a TFLite file, got str.*read_bytes'):
         flatbuffer.read('model.tflite')
 
 

@@ -160,7 +160,7 @@ def test_plans_and_markers_must_match_one_to_one():
     plan = plan_comparators(np.zeros((256, CHANNELS), int))
     with pytest.raises(ValueError, match='expected a plan for marker 0 of the file, got 0 plans'):
         replace_markers(marker_model(plan), [])
-    with pytest.raises(ValueError, match=r'one marker for each of the 2 plans, got the markers \[0\]'):
+    with pytest.raises(ValueError, match=r'for each of the 2 plans, got the markers \[0\]'):
         replace_markers(marker_model(plan), [plan, plan])
 
 

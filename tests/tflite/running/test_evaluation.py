@@ -95,11 +95,11 @@ def test_a_progress_bar_is_shown_on_demand(content, images, labels, capsys):
 @pytest.mark.parametrize(
     ('dataset', 'error', 'message'),
     [
-        ([], ValueError, '`dataset` must yield at least one batch'),
-        ([(np.zeros((0, 4, 4, 3)), np.zeros(0, int))], ValueError, 'it is empty'),
+        ([], ValueError, 'dataset: expected at least one batch'),
+        ([(np.zeros((0, 4, 4, 3)), np.zeros(0, int))], ValueError, 'got none'),
         ([np.zeros((2, 4, 4, 3))], ValueError, r'pairs \(images, labels\).*got ndarray'),
         ([(np.zeros((2, 5, 4, 3)), np.zeros(2, int))], ValueError, r'\(4, 4, 3\).*got \(5, 4, 3\)'),
-        ([(np.zeros((2, 4, 4, 3)), np.zeros(3, int))], ValueError, r'got shapes .* and \(3,\)'),
+        ([(np.zeros((2, 4, 4, 3)), np.zeros(3, int))], ValueError, r'got the shapes .* and \(3,\)'),
         ([(np.zeros((2, 4, 4, 3)), np.zeros((2, 3), int))], ValueError, 'one integer label each'),
         ([(np.zeros((2, 4, 4, 3)), np.zeros(2))], TypeError, 'integer labels, got dtype float64'),
     ],
@@ -112,7 +112,7 @@ def test_bad_datasets_are_refused(content, dataset, error, message):
 def test_a_reference_of_other_outputs_is_refused(content, images, labels):
     inputs = keras.Input((4, 4, CLASSES))
     other = keras.Model(inputs, keras.layers.Flatten()(inputs))
-    with pytest.raises(ValueError, match=r'`reference` must give.*\(50, 3\), got \(50, 48\)'):
+    with pytest.raises(ValueError, match=r'reference: expected.*\(50, 3\), got \(50, 48\)'):
         evaluate(content, [(images, labels)], other)
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_does_not_classify_is_refused(images, labels):
     def image(x):
         return fake_quant(tf.nn.relu(fake_quant(x, 0.02)), 0.02)
 
-    with pytest.raises(ValueError, match='classifier must have the shape'):
+    with pytest.raises(ValueError, match='expected the file of a classifier'):
         evaluate(convert(image, [1, 4, 4, CLASSES]), [(images, labels)])
 
 
@@ -140,5 +140,5 @@ def test_a_file_of_two_inputs_is_refused():
     spec = tf.TensorSpec([1, 4], tf.float32)
     concrete = tf.function(two).get_concrete_function(spec, spec)
     content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module()).convert()
-    with pytest.raises(ValueError, match='one input and one output; got 2 and 1'):
+    with pytest.raises(ValueError, match='one input and one output, got 2 and 1'):
         predict(content, np.zeros((1, 4)))

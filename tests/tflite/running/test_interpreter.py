@@ -50,7 +50,7 @@ def test_without_any_interpreter_the_error_says_what_to_install(content, monkeyp
 
 
 def test_bad_arguments_are_refused(content):
-    with pytest.raises(ValueError, match='`num_threads` must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_threads: expected at least 1, got 0'):
         make_interpreter(content, num_threads=0)
     with pytest.raises(ValueError, match='expected a TFLite file'):
         make_interpreter(b'not a model')
@@ -87,5 +87,5 @@ def test_a_file_that_the_interpreter_cannot_prepare_is_refused(content):
     graph = flatbuffer.main_graph(model)
     graph.operators[0].builtinOptions.strideW = 0
     graph.tensors[graph.operators[0].outputs[0]].shape[:] = 10**6
-    with pytest.raises(ValueError, match='the interpreter can prepare; its process ended with'):
+    with pytest.raises(ValueError, match='the interpreter can prepare, got .* ended with'):
         xnnpack_delegation(flatbuffer.write(model))

@@ -18,9 +18,9 @@ def test_as_many_runs_are_timed_as_asked_for(content):
 
 
 def test_bad_arguments_are_refused(content):
-    with pytest.raises(ValueError, match='`runs` must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='runs: expected at least 1, got 0'):
         tf_n2uq.tflite.benchmark(content, runs=0)
-    with pytest.raises(ValueError, match='`num_threads` must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_threads: expected at least 1, got 0'):
         tf_n2uq.tflite.benchmark(content, num_threads=0)
     with pytest.raises(ValueError, match='expected a TFLite file'):
         tf_n2uq.tflite.benchmark(b'no file at all')

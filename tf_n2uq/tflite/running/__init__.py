@@ -1,1 +1,1 @@
-"""Running TFLite files: interpreters, accuracy, latency, memory."""
+"""The execution of TFLite files: interpreters, accuracy, latency and memory."""

@@ -1,6 +1,7 @@
-"""Run as a script: reads a TFLite file from standard input, prints the least arena it runs in.
+"""A script that prints the least tensor arena in which TensorFlow Lite Micro runs a file.
 
-It imports nothing of this package, so that it starts without TensorFlow.
+The script reads the file from standard input and prints a number of bytes. It imports nothing of
+this package, so that it starts without TensorFlow.
 """
 
 import os
@@ -8,20 +9,27 @@ import sys
 
 from tflite_micro import runtime
 
-# Far above any microcontroller's memory.
-_MOST_BYTES = 1 << 28
-# What TensorFlow Lite Micro aligns its buffers to.
-_STEP = 16
+# No microcontroller has nearly as much memory.
+_LARGEST_ARENA = 1 << 28
+# TensorFlow Lite Micro aligns its buffers to so many bytes.
+_ALIGNMENT = 16
 
 
 def least_arena(content: bytes) -> int:
-    """Finds the least arena, in bytes, by trying.
+    """Finds the least arena by trying sizes.
 
-    What the interpreter itself reports is what it keeps; preparing takes more for a while.
+    The interpreter itself reports only the memory that it keeps, but it needs more for a while when
+    it prepares a file.
+
+    Args:
+        content: The bytes of a file.
+
+    Returns:
+        The size in bytes, a multiple of 16.
     """
-    runtime.Interpreter.from_bytes(content, arena_size=_MOST_BYTES)
-    too_small, enough = 0, _MOST_BYTES
-    while enough - too_small > _STEP:
+    runtime.Interpreter.from_bytes(content, arena_size=_LARGEST_ARENA)
+    too_small, enough = 0, _LARGEST_ARENA
+    while enough - too_small > _ALIGNMENT:
         size = (too_small + enough) // 2
         if _is_enough(content, size):
             enough = size
@@ -31,7 +39,7 @@ def least_arena(content: bytes) -> int:
 
 
 def _is_enough(content: bytes, size: int) -> bool:
-    """Tries an arena in a process of its own: some that are a little too small end it."""
+    """Tries an arena in a process of its own, because an arena that is too small may end it."""
     child = os.fork()
     if child == 0:
         try:

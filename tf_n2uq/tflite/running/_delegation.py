@@ -1,6 +1,7 @@
-"""Run as a script: reads a TFLite file from standard input, prints what XNNPACK takes of it.
+"""A script that prints which operators of a TFLite file XNNPACK computes, as JSON.
 
-It imports nothing of this package, so that it starts without TensorFlow where LiteRT is installed.
+The script reads the file from standard input. It imports nothing of this package, so that it starts
+without TensorFlow where LiteRT is installed.
 """
 
 import json
@@ -16,11 +17,19 @@ except ImportError:
 
 
 def count(content: bytes) -> dict[str, Any]:
-    """Counts partitions and operators of a file, and lists the operators inside of partitions."""
+    """Counts the partitions and operators of a file.
+
+    Args:
+        content: The bytes of a file.
+
+    Returns:
+        'partitions': the number of XNNPACK partitions. 'inside': the numbers of the operators
+        inside of them, ascending. 'operators': the number of operators of the file.
+    """
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    # The file's operators are followed by one DELEGATE per partition, which has the partition's
-    # inputs and outputs.
+    # One DELEGATE per partition follows the operators of the file. It has the inputs and outputs of
+    # its partition.
     nodes = interpreter._get_ops_details()
     partitions = [node for node in nodes if node['op_name'] == 'DELEGATE']
     makers = {}

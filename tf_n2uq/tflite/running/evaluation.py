@@ -1,4 +1,4 @@
-"""How good a TFLite classifier is, and how well it agrees with the model that it was made of."""
+"""The accuracy of a TFLite classifier, and its agreement with the Keras model behind it."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,15 +12,17 @@ from tf_n2uq.tflite.running.interpreter import dequantized, make_interpreter, qu
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` measured.
+    """The result of `evaluate`.
+
+    All attributes but the first two are None if `evaluate` got no reference.
 
     Attributes:
-        examples: How many images were classified.
-        accuracy: Share of them classified as labelled.
-        reference_accuracy: Share of them that the reference classifies so; None without one.
-        agreement: Share of them classified as by the reference; None without one.
-        mean_difference: Mean absolute difference from the reference's outputs; None without one.
-        max_difference: Largest absolute difference from the reference's outputs; None without one.
+        examples: The number of images.
+        accuracy: The share of the images that the file classifies as labelled, 0..1.
+        reference_accuracy: The share of the images that the reference classifies as labelled.
+        agreement: The share of the images that the file and the reference classify alike.
+        mean_difference: The mean absolute difference between the outputs of both.
+        max_difference: The largest absolute difference between the outputs of both.
     """
 
     examples: int
@@ -42,20 +44,22 @@ def evaluate(
 
     Args:
         content: The bytes of a file with one input, of images, and one output [batch, classes].
-        dataset: Yields batches of float images [batch, …] and integer labels [batch] or [batch, 1];
-            a `tf.data.Dataset` or any other iterable.
-        reference: A Keras model to compare the outputs with, image by image.
-        num_threads: Threads to compute with.
-        verbose: Show a progress bar.
+        dataset: A `tf.data.Dataset` or any other iterable of batches. Each batch is a pair of float
+            images [batch, …] and integer labels [batch] or [batch, 1].
+        reference: A Keras model whose outputs are compared with those of the file, or None.
+        num_threads: The number of threads that compute.
+        verbose: Whether to show a progress bar.
 
     Returns:
-        Accuracy; with a reference also its accuracy, and the agreement of both.
+        The accuracy of the file. With a reference, also the accuracy of the reference and the
+        agreement of both.
 
     Raises:
-        TypeError: `content` is not bytes, or labels are not integers.
-        ValueError: `content` is not a TFLite file, or has not one input and one output of at least
-            two classes; `dataset` is empty; images have not the shape of the file's input; labels
-            do not fit the images; or the reference's outputs have another shape.
+        TypeError: If `content` is not bytes, or labels are not integers.
+        ValueError: If `content` is not a TFLite file, or has not one input and one output of at
+            least two classes; if `dataset` is empty, or its images have another shape than the
+            file's input, or its labels do not fit its images; or if the outputs of the reference
+            have another shape.
     """
     predictor = _Predictor(content, num_threads)
     correct = correct_reference = agreeing = examples = 0
@@ -72,8 +76,9 @@ def evaluate(
             expected = np.asarray(reference.predict_on_batch(images), np.float32)
             if expected.shape != outputs.shape:
                 raise ValueError(
-                    f"`reference` must give outputs of the file's shape {outputs.shape}, got "
-                    f'{expected.shape}.'
+                    f"reference: expected a model with outputs of the file's shape "
+                    f'{outputs.shape}, got {expected.shape}. Give the model that the file was made '
+                    'of.'
                 )
             expected_classes = expected.argmax(axis=-1)
             correct_reference += int((expected_classes == labels).sum())
@@ -84,7 +89,8 @@ def evaluate(
             values += difference.size
     if not examples:
         raise ValueError(
-            '`dataset` must yield at least one batch of images and labels; it is empty.'
+            'dataset: expected at least one batch of images and labels, got none. A generator is '
+            'empty after its first use: make a new one.'
         )
     if reference is None:
         return Evaluation(examples, correct / examples)
@@ -99,30 +105,33 @@ def evaluate(
 
 
 def predict(content: bytes, images: np.ndarray, num_threads: int = 2) -> np.ndarray:
-    """Runs a TFLite file.
+    """Runs a TFLite file on images.
 
     Args:
         content: The bytes of a file with one input and one output.
-        images: Float array [n, …] as the model was trained on; quantized here if the file's input
-            is int8 or uint8.
-        num_threads: Threads to compute with.
+        images: Float array [n, …] of images like those that the model was trained on. They are
+            quantized here if the input of the file is int8 or uint8.
+        num_threads: The number of threads that compute.
 
     Returns:
-        float32 array [n, …], dequantized if the file's output is int8 or uint8.
+        float32 array [n, …], dequantized if the output of the file is int8 or uint8.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file with one input and one output, or `images` is
-            empty or does not have the shape of its input.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file with one input and one output, or if `images`
+            is empty or has not the shape of the file's input.
     """
     images = np.asarray(images)
     if images.ndim == 0 or not len(images):
-        raise ValueError(f'`images` must hold at least one image, got shape {images.shape}.')
+        raise ValueError(
+            f'images: expected an array [n, …] of at least one image, got the shape {images.shape}.'
+            ' Put a single image into an array with images[np.newaxis].'
+        )
     return _Predictor(content, num_threads)(images)
 
 
 class _Predictor:
-    """Runs a file: on whole batches where its graph allows, otherwise example by example."""
+    """Runs a file on whole batches if its graph allows it, and else on the file's own batch."""
 
     def __init__(self, content: bytes, num_threads: int) -> None:
         self._content, self._num_threads = content, num_threads
@@ -134,8 +143,9 @@ class _Predictor:
         )
         if len(inputs) != 1 or len(outputs) != 1:
             raise ValueError(
-                '`content` must be a TFLite file with one input and one output; got '
-                f'{len(inputs)} and {len(outputs)}.'
+                'content: expected a TFLite file with one input and one output, got '
+                f'{len(inputs)} and {len(outputs)}. Run other files with '
+                'tf_n2uq.tflite.make_interpreter.'
             )
         self._input, self._output = inputs[0], outputs[0]
         self._batch = int(self._input['shape'][0])
@@ -146,10 +156,11 @@ class _Predictor:
         expected = tuple(int(size) for size in self._input['shape'][1:])
         if images.shape[1:] != expected:
             raise ValueError(
-                f"Images must have the shape of the file's input, {expected}, after the batch "
-                f'axis; got {images.shape[1:]}.'
+                f"images: expected the shape of the file's input behind the batch axis, {expected},"
+                f' got {images.shape[1:]}. Resize the images.'
             )
-        # The last batch of a dataset may be smaller: it is filled up rather than prepared anew.
+        # The last batch of a dataset may be smaller. It is filled up, which is faster than a
+        # preparation for another size.
         if len(images) > self._batch and not self._fixed_batch:
             self._resize(len(images))
         return np.concatenate(
@@ -168,7 +179,7 @@ class _Predictor:
             self._interpreter.resize_tensor_input(self._input['index'], shape)
             self._interpreter.allocate_tensors()
             resized = int(self._interpreter.get_output_details()[0]['shape'][0]) == batch
-        # A shape somewhere in the graph is a constant.
+        # The interpreter raises these errors if a shape somewhere in the graph is a constant.
         except (RuntimeError, ValueError):
             resized = False
         self._batch = batch
@@ -189,15 +200,19 @@ class _Predictor:
 def _images_and_labels(batch: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise ValueError(
-            f'`dataset` must yield pairs (images, labels) of batches, got {type(batch).__name__}.'
+            'dataset: expected pairs (images, labels) of batches, got '
+            f'{type(batch).__name__}. Batch a tf.data.Dataset of such pairs.'
         )
     images, labels = np.asarray(batch[0]), np.asarray(batch[1])
     if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f'`dataset` must yield integer labels, got dtype {labels.dtype}.')
+        raise TypeError(
+            f'dataset: expected integer labels, got dtype {labels.dtype}. Turn one-hot labels into '
+            'class numbers with argmax.'
+        )
     if images.ndim < 2 or labels.shape not in ((len(images),), (len(images), 1)):
         raise ValueError(
-            '`dataset` must yield batches: images [batch, …] with one integer label each, [batch] '
-            f'or [batch, 1]; got shapes {images.shape} and {labels.shape}.'
+            'dataset: expected batches of images [batch, …] with one integer label each, [batch] '
+            f'or [batch, 1], got the shapes {images.shape} and {labels.shape}. Batch the dataset.'
         )
     return images, labels.reshape(-1)
 
@@ -205,7 +220,8 @@ def _images_and_labels(batch: Any) -> tuple[np.ndarray, np.ndarray]:
 def _classes(outputs: np.ndarray) -> np.ndarray:
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
-            'The output of a classifier must have the shape [batch, classes], with two classes or '
-            f'more; the file gives {outputs.shape}.'
+            'content: expected the file of a classifier, whose output is [batch, classes] of at '
+            f'least two classes, got the output shape {outputs.shape}. Use tf_n2uq.tflite.predict '
+            'for other files.'
         )
     return outputs.argmax(axis=-1)

@@ -1,4 +1,4 @@
-"""The interpreter that runs a file, and what its XNNPACK delegate takes."""
+"""The interpreter that runs a file, and the operators that its XNNPACK delegate computes."""
 
 import dataclasses
 import json
@@ -10,31 +10,36 @@ from tf_n2uq._compat.tflite_interpreter import interpreter_classes
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.running.isolation import run_isolated
 
-# Loading the interpreter takes a second; preparing even a large network takes few.
+# The interpreter loads in a second, and it prepares even a large network in a few seconds.
 _TIMEOUT_SECONDS = 120
 
 
 def make_interpreter(
     content: bytes, num_threads: int | None = None, reference_kernels: bool = False
 ) -> Any:
-    """Makes an interpreter of a TFLite file: LiteRT's if installed, otherwise TensorFlow's.
+    """Makes an interpreter for a TFLite file.
+
+    It is LiteRT's interpreter if that is installed, and else TensorFlow's.
 
     Args:
-        content: The file's bytes.
-        num_threads: Threads to compute with; None leaves it to the interpreter.
-        reference_kernels: Use the portable kernels that define the results, without XNNPACK. Slow;
-            for comparisons.
+        content: The bytes of the file.
+        num_threads: The number of threads that compute; None lets the interpreter choose.
+        reference_kernels: Whether to use the portable kernels, which define the results of TFLite,
+            in place of XNNPACK. They are slow and meant for comparisons.
 
     Returns:
-        An interpreter, whose tensors are not allocated yet.
+        The interpreter. Its tensors are not allocated yet.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file, or `num_threads` is not positive.
-        ImportError: Neither package is installed.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file, or `num_threads` is not positive.
+        ImportError: If neither package is installed.
     """
     if num_threads is not None and num_threads < 1:
-        raise ValueError(f'`num_threads` must be at least 1, got {num_threads}.')
+        raise ValueError(
+            f'num_threads: expected at least 1, got {num_threads}. Give None to let the '
+            'interpreter choose.'
+        )
     flatbuffer.read(content)
     interpreter, resolvers = interpreter_classes()
     resolver = resolvers.BUILTIN_REF if reference_kernels else resolvers.AUTO
@@ -46,7 +51,16 @@ def make_interpreter(
 
 
 def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Brings numbers into the type of an interpreter's input, from one of its `details`."""
+    """Brings numbers into the type of an interpreter's input.
+
+    Args:
+        values: Numbers of any shape.
+        details: The entry of `get_input_details` for the input.
+
+    Returns:
+        An array of the same shape and of the input's type, rounded and clipped if it is an integer
+        type.
+    """
     dtype = np.dtype(details['dtype'])
     if not np.issubdtype(dtype, np.integer):
         return values.astype(dtype)
@@ -56,7 +70,15 @@ def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 
 def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Brings what an interpreter's output holds to float32, by that output's `details`."""
+    """Brings the values of an interpreter's output to float32.
+
+    Args:
+        values: The values, of any shape.
+        details: The entry of `get_output_details` for the output.
+
+    Returns:
+        A float32 array of the same shape.
+    """
     if not np.issubdtype(values.dtype, np.integer):
         return values.astype(np.float32)
     scale, zero_point = details['quantization']
@@ -65,13 +87,13 @@ def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Delegation:
-    """What the XNNPACK delegate takes of a file.
+    """The part of a file that the XNNPACK delegate computes.
 
     Attributes:
-        partitions: Runs of operators that XNNPACK computes as one. 1 is best; 0 means that it
-            computes nothing.
-        inside: Numbers of the operators inside of them, in the order of execution.
-        operators: Operators of the file.
+        partitions: The number of runs of operators that XNNPACK computes as one. The best number
+            is 1. With 0, XNNPACK computes nothing of the file.
+        inside: The numbers of the operators inside of the partitions, in the order of execution.
+        operators: The number of operators of the file.
     """
 
     partitions: int
@@ -80,29 +102,30 @@ class Delegation:
 
     @property
     def delegated(self) -> int:
-        """How many operators XNNPACK computes."""
+        """The number of operators that XNNPACK computes."""
         return len(self.inside)
 
     @property
     def coverage(self) -> float:
-        """Share of the operators that XNNPACK computes."""
+        """The share of the operators that XNNPACK computes, 0..1."""
         return self.delegated / self.operators if self.operators else 0.0
 
 
 def xnnpack_delegation(content: bytes) -> Delegation:
-    """Finds out what XNNPACK takes of a file on this machine.
+    """Finds the operators of a file that XNNPACK computes on this machine.
 
-    The interpreter runs in a process of its own: a forged file may end that one, not the caller's.
+    The interpreter runs in a process of its own, so that a forged file cannot end the process of
+    the caller.
 
     Args:
-        content: The file's bytes; they need not be trusted.
+        content: The bytes of the file. They need not be trusted.
 
     Returns:
-        The partitions and the operators in them.
+        The partitions and the operators inside of them.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file that the interpreter can prepare.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file that the interpreter can prepare.
     """
     flatbuffer.read(content)
     line = run_isolated('_delegation.py', content, 'the interpreter', _TIMEOUT_SECONDS)
@@ -111,5 +134,5 @@ def xnnpack_delegation(content: bytes) -> Delegation:
 
 
 def xnnpack_partitions(content: bytes) -> int:
-    """Number of XNNPACK partitions of a file; see `xnnpack_delegation`."""
+    """Returns the number of XNNPACK partitions of a file, see `xnnpack_delegation`."""
     return xnnpack_delegation(content).partitions

@@ -1,31 +1,31 @@
-"""Runs an interpreter on a file in a process of its own: a forged file may end that one."""
+"""Scripts in a process of their own, so that a forged file cannot end the process of the caller."""
 
 import os
 import pathlib
 import subprocess
 import sys
 
-# How many of the first lines of what the process said an error repeats, beside the last one: an
-# interpreter names the operator first, Python what it made of that last.
-_MOST_SAID = 3
+# An error repeats the first lines that the process wrote, so many of them, and the last one. The
+# first lines are those of the interpreter, which names the operator. The last line is Python's.
+_FIRST_LINES = 3
 
 
 def run_isolated(script: str, content: bytes, reader: str, timeout: int) -> str:
     """Gives a file to a script beside this module, on its standard input.
 
     Args:
-        script: The script's name.
-        content: The file's bytes; they need not be trusted.
-        reader: Who prepares the file there, for errors: 'the interpreter'.
-        timeout: After how many seconds to end it.
+        script: The name of the script.
+        content: The bytes of the file. They need not be trusted.
+        reader: The program that prepares the file, as errors call it, such as 'the interpreter'.
+        timeout: The seconds after which the process is ended.
 
     Returns:
-        The last line that it prints.
+        The last line that the script prints.
 
     Raises:
-        ValueError: It failed, or took longer.
+        ValueError: If the script fails, or takes longer than `timeout`.
     """
-    must = f'`content` must be a TFLite file that {reader} can prepare'
+    expected = f'content: expected a TFLite file that {reader} can prepare'
     try:
         run = subprocess.run(
             [sys.executable, str(pathlib.Path(__file__).with_name(script))],
@@ -36,12 +36,15 @@ def run_isolated(script: str, content: bytes, reader: str, timeout: int) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f'{must}; trying took over {timeout} s.') from error
+        raise ValueError(
+            f'{expected}, got one that takes over {timeout} s. Check where the file is from.'
+        ) from error
     if run.returncode != 0:
         lines = run.stderr.decode(errors='replace').splitlines()
         said = [line.strip() for line in lines if line.strip()]
-        said = said if len(said) <= _MOST_SAID else [*said[:_MOST_SAID], said[-1]]
+        said = said if len(said) <= _FIRST_LINES else [*said[:_FIRST_LINES], said[-1]]
         raise ValueError(
-            f'{must}; its process ended with {run.returncode}: {" ".join(said) or "no message"}'
+            f'{expected}, got one whose process ended with {run.returncode}: '
+            f'{" ".join(said) or "no message"}'
         )
     return run.stdout.decode().splitlines()[-1]

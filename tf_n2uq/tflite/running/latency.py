@@ -1,4 +1,4 @@
-"""How long a TFLite file takes on this machine."""
+"""The time that a TFLite file takes on this machine."""
 
 import dataclasses
 import time
@@ -7,19 +7,21 @@ import numpy as np
 
 from tf_n2uq.tflite.running.interpreter import make_interpreter
 
-_WARM_UP = 3
+# The number of runs before the first one that is timed.
+_WARM_UP_RUNS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """What `benchmark` measured.
+    """The result of `benchmark`.
 
     Attributes:
-        runs: How many runs were timed.
-        num_threads: Threads that computed.
-        median_ms: Milliseconds that half of the runs stayed below.
-        fastest_ms: Milliseconds of the fastest run: the least disturbed by other programs.
-        slowest_ms: Milliseconds of the slowest run.
+        runs: The number of timed runs.
+        num_threads: The number of threads that computed.
+        median_ms: The median time of a run, in milliseconds.
+        fastest_ms: The time of the fastest run, in milliseconds. Other programs disturb this run
+            the least.
+        slowest_ms: The time of the slowest run, in milliseconds.
     """
 
     runs: int
@@ -37,27 +39,30 @@ class Latency:
 
 
 def benchmark(content: bytes, num_threads: int = 1, runs: int = 50) -> Latency:
-    """Times a TFLite file, as the interpreter runs it on this machine.
+    """Measures the time that the interpreter takes for a TFLite file on this machine.
 
     Args:
-        content: The file's bytes.
-        num_threads: Threads to compute with.
-        runs: How many runs to time, of one batch of the file's size; a few go before them.
+        content: The bytes of the file.
+        num_threads: The number of threads that compute.
+        runs: The number of timed runs, each of one batch of the file's size. A few other runs go
+            before them.
 
     Returns:
-        The latency of a run.
+        The times of the runs.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file, or `num_threads` or `runs` is not positive.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file, or `num_threads` or `runs` is not positive.
     """
     if runs < 1:
-        raise ValueError(f'`runs` must be at least 1, got {runs}.')
+        raise ValueError(
+            f'runs: expected at least 1, got {runs}. The default of 50 gives a steady median.'
+        )
     interpreter = make_interpreter(content, num_threads)
     interpreter.allocate_tensors()
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details['index'], np.zeros(details['shape'], details['dtype']))
-    for _ in range(_WARM_UP):
+    for _ in range(_WARM_UP_RUNS):
         interpreter.invoke()
     milliseconds = np.zeros(runs)
     for run in range(runs):
