@@ -104,4 +104,4 @@ def test_a_machine_without_xnnpack_says_that_nobody_has_checked(allow_float, mon
     assert not caplog.text
     tf_n2uq.tflite.convert(model, allow_float=allow_float)
     assert caplog.text.count('XNNPACK computes nothing of the file on this machine') == 1
-    assert 'Call tf_n2uq.tflite.inspect where XNNPACK is' in caplog.text
+    assert 'Call tf_n2uq.tflite.inspect on a machine with XNNPACK' in caplog.text

@@ -24,7 +24,7 @@ def test_a_float_operator_is_named():
         return fake_quant(tf.sin(fake_quant(x, 0.02)), 0.02)
 
     model = flatbuffer.read(convert(unquantized, [1, 4, 4, 3]))
-    with pytest.raises(ValueError, match='must compute in integers') as caught:
+    with pytest.raises(ValueError, match='a TFLite file that computes in integers') as caught:
         check_integer_only(model)
     assert 'from DEQUANTIZE: FLOAT32' in str(caught.value)
     assert 'from SIN: FLOAT32' in str(caught.value)

@@ -1,4 +1,4 @@
-"""What a converted file must be before it is handed over."""
+"""The checks that a converted file passes before the user gets it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from tf_n2uq.tflite.reports.undelegated import undelegated
 from tf_n2uq.tflite.reports.verify import check_integer_only, integer_violations
 from tf_n2uq.tflite.running.interpreter import Delegation, xnnpack_delegation
 
-# What may follow XNNPACK's one partition: probabilities, and what turns a result into another type.
-_AT_THE_END = ('SOFTMAX', 'QUANTIZE', 'DEQUANTIZE')
+# The operators that may follow XNNPACK's one partition. They compute probabilities, or turn a
+# result into another type.
+_ALLOWED_AT_THE_END = ('SOFTMAX', 'QUANTIZE', 'DEQUANTIZE')
 
-# An interpreter without XNNPACK has no partition.
+# The warning for a machine whose interpreter has no XNNPACK, so that there is no partition.
 _NOT_CHECKED = (
     'XNNPACK computes nothing of the file on this machine, as far as its interpreter tells. So '
     'whether XNNPACK runs the file as one partition has not been checked. Call '
-    'tf_n2uq.tflite.inspect where XNNPACK is.'
+    'tf_n2uq.tflite.inspect on a machine with XNNPACK.'
 )
 
 
 def check_integer_file(file: Any, content: bytes, target: str) -> None:
-    """Raises unless a file loads, computes in integers, and, if for XNNPACK, runs there as one.
+    """Raises an error unless a file loads and computes in integers.
+
+    A file for XNNPACK must also be one XNNPACK partition.
 
     Args:
-        file: The `ModelT`.
-        content: Its bytes.
+        file: The file as a `ModelT`.
+        content: The bytes of the file.
         target: 'xnnpack' or 'micro'.
 
     Raises:
-        ValueError: It does not. The message names the operators.
+        ValueError: If the file fails a check. The message names the operators.
     """
     check_integer_only(file)
     delegation = _delegation_of(content)
@@ -46,22 +49,22 @@ def check_integer_file(file: Any, content: bytes, target: str) -> None:
     if breaking:
         listed = '\n  '.join(breaking)
         raise ValueError(
-            'The TFLite file must run on XNNPACK as one partition, but these operators interrupt '
-            f'it:\n  {listed}\nChange these layers, or let the file have them with '
-            'allow_float=True; it is right either way, but slower.'
+            'model: expected layers that run on XNNPACK as one partition, got operators that '
+            f'interrupt the partition:\n  {listed}\nChange these layers, or keep them with '
+            'allow_float=True: the file then gives the right results, but more slowly.'
         )
 
 
 def warn_of_float_file(file: Any, content: bytes, target: str) -> None:
-    """Logs a warning of what in a file is float, or interrupts XNNPACK.
+    """Logs a warning that names the operators of a file that are float or interrupt XNNPACK.
 
     Args:
-        file: The `ModelT`.
-        content: Its bytes.
+        file: The file as a `ModelT`.
+        content: The bytes of the file.
         target: 'xnnpack' or 'micro'.
 
     Raises:
-        ValueError: The file does not load.
+        ValueError: If the file does not load.
     """
     found, delegation = integer_violations(file), _delegation_of(content)
     if target == 'xnnpack' and delegation.partitions == 0:
@@ -80,21 +83,25 @@ def _delegation_of(content: bytes) -> Delegation:
         return xnnpack_delegation(content)
     except ValueError as error:
         raise ValueError(
-            'model: the TFLite file that was made of it does not load in the interpreter. Look for '
-            'ranges and scales that are far larger or smaller than their neighbours (a layer that '
-            f'has not seen data, a training that diverged); calibrate and train again. {error}'
+            'model: expected a model whose TFLite file loads, got a file that does not load in the '
+            'interpreter. Look for ranges and scales that are far larger or smaller than their '
+            'neighbours, as those of a layer without data or of a diverged training are. Then '
+            f'calibrate and train again. {error}'
         ) from error
 
 
 def interrupting(file: Any, inside: Collection[int]) -> list[str]:
-    """Lists the operators that XNNPACK leaves out although others of its follow.
+    """Lists the operators that interrupt XNNPACK.
+
+    XNNPACK does not compute such an operator, although it computes others behind it.
 
     Args:
-        file: The `ModelT`.
-        inside: Numbers of the operators that XNNPACK takes.
+        file: The file as a `ModelT`.
+        inside: The numbers of the operators that XNNPACK computes.
 
     Returns:
-        One line per kind of operator: how many there are, where the first is, and the reason.
+        One line per kind of operator, with the number of operators, the tensor that the first one
+        writes, and the reason.
     """
     graph = flatbuffer.main_graph(file)
     readers = flatbuffer.consumers(graph)
@@ -109,7 +116,7 @@ def interrupting(file: Any, inside: Collection[int]) -> list[str]:
             for reader in readers.get(int(output), [])
         ]
         at_the_start = name == 'QUANTIZE' and int(operator.inputs[0]) in graph.inputs
-        if name in _AT_THE_END and all(reader in at_the_end for reader in after):
+        if name in _ALLOWED_AT_THE_END and all(reader in at_the_end for reader in after):
             at_the_end.add(number)
         elif number not in inside and not at_the_start:
             places[name].append(flatbuffer.text(graph.tensors[operator.outputs[0]].name))

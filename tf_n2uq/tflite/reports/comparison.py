@@ -1,4 +1,4 @@
-"""Where a TFLite file departs from the Keras model that it was made of, level by level."""
+"""The comparison of a TFLite file with the Keras model that it was made of, level by level."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from tf_n2uq.tflite.reports.comparison_report import (
 from tf_n2uq.tflite.reports.matching import Match, match
 from tf_n2uq.tflite.running.interpreter import dequantized, make_interpreter, quantized
 
-# Keras keeps every quantizer's output of so many images at a time.
+# Keras computes so many images at once, and the outputs of all quantizers are in memory for them.
 _IMAGES_AT_ONCE = 8
-_MOST_NAMES = 8
+# The number of names that an error lists.
+_LISTED_NAMES = 8
 
 
 def compare(
@@ -36,23 +37,25 @@ def compare(
 ) -> Comparison:
     """Compares a file with its Keras model, quantizer by quantizer.
 
-    Everything is computed twice: by XNNPACK, which is what applications run, and by the portable
-    reference kernels, which define TFLite's results and round a little differently. These are
-    slow: some images of a large network take minutes.
+    The file is run twice: by XNNPACK, as applications run it, and by the portable reference
+    kernels, which define the results of TFLite and round a little differently. The reference
+    kernels are slow: a few images of a large network take minutes.
 
     Args:
-        model: the quantized model; an adaptive one is compared at its active bit-width.
-        content: the bytes of the file that `convert` made of it; one input, one output.
-        dataset: batches as for `tf_n2uq.calibrate`; labels are not read.
-        num_threads: threads to run the file with.
+        model: The quantized model. A model with several bit-widths is compared at its active
+            bit-width.
+        content: The bytes of the file that `convert` made of the model, with one input and one
+            output.
+        dataset: Batches of images as for `tf_n2uq.calibrate`. Labels are not read.
+        num_threads: The number of threads that run the file.
 
     Returns:
         The report.
 
     Raises:
-        TypeError: `model` is not a tf_keras model, or `content` is not bytes.
-        ValueError: `model` is not quantized or not built; `content` is no TFLite file, or not of
-            this model; or `dataset` is empty or has a wrong shape.
+        TypeError: If `model` is not a tf_keras model, or `content` is not bytes.
+        ValueError: If `model` is not quantized or not built; if `content` is not a TFLite file, or
+            not the file of this model; or if `dataset` is empty or has a wrong shape.
     """
     check_quantized_model(model)
     if bit_widths(model):
@@ -67,7 +70,10 @@ def compare(
     for images in _chunks(model, dataset):
         run.add(images)
     if not run.images:
-        raise ValueError('dataset: expected at least one batch of images, got an empty dataset.')
+        raise ValueError(
+            'dataset: expected at least one batch of images, got an empty dataset. A generator is '
+            'empty after its first use: make a new one.'
+        )
     return Comparison(
         images=run.images,
         quantizers=run.quantizers(),
@@ -84,7 +90,8 @@ def _check_ends(model: keras.Model, file: Any) -> None:
     if ends != [1, 1, 1, 1]:
         raise ValueError(
             'model, content: expected one input and one output each, got '
-            f'{ends[0]} and {ends[1]} in Keras, {ends[2]} and {ends[3]} in the file.'
+            f'{ends[0]} and {ends[1]} in Keras, {ends[2]} and {ends[3]} in the file. Compare a '
+            'model with only one of the inputs and outputs.'
         )
     expected = tuple(model.inputs[0].shape[1:])
     shape = flatbuffer.shape_of(graph.tensors[graph.inputs[0]])[1:]
@@ -96,17 +103,17 @@ def _check_ends(model: keras.Model, file: Any) -> None:
 
 
 def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> None:
-    """Raises unless the file has the model's thresholds, and some of its ranges if it has any."""
+    """Raises an error unless the file has the thresholds of the model, and some of its ranges."""
     absent = [name for name in missing if is_thresholds(graph.steps[name])]
     ranges = [step.name for step in graph if is_range(step)]
     if ranges and not any(is_range(each.step) for each in matches):
         absent += ranges
     if absent or not matches:
-        listed = ', '.join(absent[:_MOST_NAMES]) + (' …' if len(absent) > _MOST_NAMES else '')
+        listed = ', '.join(absent[:_LISTED_NAMES]) + (' …' if len(absent) > _LISTED_NAMES else '')
         raise ValueError(
             'content: expected the file that tf_n2uq.tflite.convert makes of this model, got one '
             f'in which these quantizers are no tensors with their levels and scales: {listed}. '
-            'Convert the model again; a file is of the weights that it was made with.'
+            'Convert the model again, as its weights may have changed since.'
         )
 
 
@@ -118,7 +125,7 @@ def _chunks(model: keras.Model, dataset: Any) -> Iterator[np.ndarray]:
 
 
 class _Run:
-    """Runs the model beside the file, and counts."""
+    """Runs the model and the file on the same images, and counts differing levels."""
 
     def __init__(self, graph: Graph, file: Any, matches: list[Match], num_threads: int) -> None:
         taps = [each.step.output for each in matches]
@@ -158,16 +165,19 @@ class _Run:
 
 
 def _with_outputs(file: Any, indices: list[int]) -> bytes:
-    """The file with some more outputs: what XNNPACK computes can be read where it ends."""
+    """Returns the file with some more outputs.
+
+    XNNPACK keeps the tensors inside of its partition to itself, unless they are outputs.
+    """
     graph = flatbuffer.main_graph(file)
     graph.outputs = np.asarray([*graph.outputs, *indices], np.int32)
-    # Signatures list the outputs too, by name.
+    # A signature would list the old outputs.
     file.signatureDefs = None
     return flatbuffer.write(file)
 
 
 class _FileRun:
-    """Runs the file with some kernels, image by image, and counts what differs."""
+    """Runs the file with XNNPACK or the reference kernels, and counts differing levels."""
 
     def __init__(self, interpreter: Any, matches: list[Match]) -> None:
         self._interpreter = interpreter
@@ -188,7 +198,7 @@ class _FileRun:
 
 
 class _Counter:
-    """Counts the differing levels of one quantizer."""
+    """Counts the levels of one quantizer that differ between Keras and the file."""
 
     def __init__(self, matched: Match) -> None:
         self.matched = matched
@@ -212,7 +222,7 @@ class _Counter:
 
 
 def _output_scale(file: Any) -> float:
-    """Scale of the file's output, or of what is converted to it."""
+    """Returns the scale of the file's output, or of the int8 tensor that is converted to it."""
     graph = flatbuffer.main_graph(file)
     index = int(graph.outputs[0])
     maker = flatbuffer.producers(graph).get(index)
@@ -222,7 +232,7 @@ def _output_scale(file: Any) -> float:
     if len(scales) != 1:
         raise ValueError(
             'content: expected the file that tf_n2uq.tflite.convert makes of this model, got one '
-            f'whose output has {len(scales)} scales in place of one.'
+            f'whose output has {len(scales)} scales in place of one. Convert the model again.'
         )
     return float(scales[0])
 

@@ -1,4 +1,4 @@
-"""The report of `compare`: numbers, and a table of them."""
+"""The report of `compare`: its numbers, and their table as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ _NAME_WIDTH = 36
 
 @dataclasses.dataclass(frozen=True)
 class FirstDifference:
-    """The first value of a tensor that differs: of which image, where, and what it is."""
+    """The first value of a tensor that differs between Keras and the file.
+
+    Attributes:
+        image: The number of the image, from 0.
+        position: The indices of the value in the tensor of the image.
+        keras_level: The level in Keras.
+        file_level: The level in the file.
+    """
 
     image: int
     position: tuple[int, ...]
@@ -28,12 +35,14 @@ class FirstDifference:
 
 @dataclasses.dataclass(frozen=True)
 class Differences:
-    """How a tensor of the file, computed by some kernels, departs from Keras.
+    """The differences between a tensor of the file and the quantizer in Keras.
+
+    The file was run with XNNPACK or with the reference kernels.
 
     Attributes:
-        differing: How many values are of another level.
-        largest: By how many levels at most.
-        first: The first of them; None if there is none.
+        differing: The number of values whose levels differ.
+        largest: The largest difference, in levels.
+        first: The first value that differs; None if there is none.
     """
 
     differing: int
@@ -43,15 +52,15 @@ class Differences:
 
 @dataclasses.dataclass(frozen=True)
 class QuantizerComparison:
-    """One quantizer of the Keras model beside the tensor of the file that it is.
+    """One quantizer of the Keras model beside the tensor of the file that it became.
 
     Attributes:
         name: The name of the quantizer's layer.
         kind: 'thresholds' or 'range'.
-        levels: How many levels it has; a range has the 256 numbers of int8.
-        values: How many values were compared.
-        xnnpack: What differs where XNNPACK computes.
-        reference: What differs where the portable kernels compute.
+        levels: The number of levels. A range has the 256 numbers of int8.
+        values: The number of compared values.
+        xnnpack: The differences in the file as XNNPACK runs it.
+        reference: The differences in the file as the reference kernels run it.
     """
 
     name: str
@@ -63,23 +72,25 @@ class QuantizerComparison:
 
     @property
     def xnnpack_share(self) -> float:
-        """Share of the values that are of another level where XNNPACK computes."""
+        """The share of the values whose levels differ as XNNPACK runs the file, 0..1."""
         return self.xnnpack.differing / self.values
 
     @property
     def reference_share(self) -> float:
-        """Share of the values that are of another level where the portable kernels compute."""
+        """The share of the values whose levels differ as the reference kernels run it, 0..1."""
         return self.reference.differing / self.values
 
 
 @dataclasses.dataclass(frozen=True)
 class OutputComparison:
-    """The file's output, computed by some kernels, beside that of the Keras model.
+    """The output of the file beside the output of the Keras model.
+
+    The file was run with XNNPACK or with the reference kernels.
 
     Attributes:
-        agreement: Share of outputs with the same largest value along the last axis.
-        mean_difference: Mean absolute difference, in steps of the output's scale.
-        max_difference: Largest absolute difference, in steps of the output's scale.
+        agreement: The share of outputs whose largest value has the same place on the last axis.
+        mean_difference: The mean absolute difference, in steps of the output's scale.
+        max_difference: The largest absolute difference, in steps of the output's scale.
     """
 
     agreement: float
@@ -95,15 +106,15 @@ class OutputComparison:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What `compare` found. `str()` of it is a table, worst first.
+    """The result of `compare`. `str()` of this object is a table, with the worst quantizer first.
 
     Attributes:
-        images: How many images were compared.
+        images: The number of compared images.
         quantizers: The quantizers that are tensors of the file, in the order of execution.
-        output_scale: What a step of the output is worth.
-        xnnpack: The output where XNNPACK computes.
-        reference: The output where the portable kernels compute.
-        not_compared: Names of quantizers that are no tensors of the file.
+        output_scale: The scale of the output.
+        xnnpack: The output of the file as XNNPACK runs it.
+        reference: The output of the file as the reference kernels run it.
+        not_compared: The names of the quantizers that are no tensors of the file.
     """
 
     images: int
@@ -115,9 +126,9 @@ class Comparison:
 
     @property
     def first_xnnpack(self) -> QuantizerComparison | None:
-        """The first quantizer in order of execution that differs where XNNPACK computes.
+        """The first quantizer, in order of execution, whose levels differ as XNNPACK runs the file.
 
-        None if all levels agree.
+        It is None if all levels agree.
         """
         return next((each for each in self.quantizers if each.xnnpack.differing), None)
 
@@ -165,7 +176,10 @@ def _kernels(
     differences: Callable[[QuantizerComparison], Differences],
     output: OutputComparison,
 ) -> list[str]:
-    """What some kernels make different: first where in order of execution, and at the output."""
+    """Returns the lines about XNNPACK or the reference kernels.
+
+    They name the first difference in the order of execution, and the difference at the output.
+    """
     where = 'none'
     for order, each in enumerate(report.quantizers, start=1):
         if differences(each).differing:

@@ -1,4 +1,4 @@
-"""What is in a TFLite file, as a report."""
+"""The inspection of a TFLite file: its layers, operators, sizes and XNNPACK coverage."""
 
 import collections
 import math
@@ -14,24 +14,25 @@ from tf_n2uq.tflite.reports.verify import integer_violations
 from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
 
 _LAYERS = ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'TRANSPOSE_CONV')
-# Where an operator has its kernel and its input; the others have them at 1 and 0.
+# The positions of the kernel and of the data among the inputs of an operator. The data come first,
+# except in these operators.
 _KERNEL_INPUT, _DATA_INPUT = 1, {'TRANSPOSE_CONV': 2}
-# What may stand between a run of comparators and the layer that it is for.
-_TRANSPARENT = ('CONCATENATION', 'PAD', 'PADV2', 'RESHAPE', 'STRIDED_SLICE')
+# The operators that only move numbers between comparators and the layer that reads them.
+_MOVING = ('CONCATENATION', 'PAD', 'PADV2', 'RESHAPE', 'STRIDED_SLICE')
 
 
 def inspect(content: bytes) -> Inspection:
     """Reports a TFLite file's kernels, comparators, operators, sizes and XNNPACK coverage.
 
     Args:
-        content: The file's bytes; they need not be trusted.
+        content: The bytes of the file. They need not be trusted.
 
     Returns:
         The report.
 
     Raises:
-        TypeError: `content` is not bytes.
-        ValueError: `content` is not a TFLite file that the interpreter can prepare.
+        TypeError: If `content` is not bytes.
+        ValueError: If `content` is not a TFLite file that the interpreter can prepare.
     """
     model = flatbuffer.read(content)
     graph = flatbuffer.main_graph(model)
@@ -86,7 +87,10 @@ def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
 
 
 def _parameters(model: Any, graph: Any, operator: Any, data: int) -> int:
-    """Values of an operator's constants but for the shapes of a TRANSPOSE_CONV."""
+    """Returns the number of values in an operator's kernel and bias.
+
+    The constant shape of a TRANSPOSE_CONV does not count.
+    """
     constants = [graph.tensors[index] for index in operator.inputs[_KERNEL_INPUT:] if index >= 0]
     if data:
         del constants[data - _KERNEL_INPUT]
@@ -98,22 +102,30 @@ def _parameters(model: Any, graph: Any, operator: Any, data: int) -> int:
 
 
 def _multiply_adds(graph: Any, operator: Any, name: str) -> int:
-    """Every value that is computed, or of TRANSPOSE_CONV is read, meets a part of the kernel."""
+    """Returns the number of products that an operator adds up.
+
+    Each output value takes one product per value of its channel's kernel. In a TRANSPOSE_CONV,
+    each input value does.
+    """
     kernel = flatbuffer.shape_of(graph.tensors[operator.inputs[_KERNEL_INPUT]])
     index = operator.inputs[_DATA_INPUT[name]] if name in _DATA_INPUT else operator.outputs[0]
     values = math.prod(flatbuffer.shape_of(graph.tensors[index])) if index >= 0 else 0
-    # Depthwise kernels have their channels last, the others their output channels first.
+    # The channels come last in these two kernels, and the output channels first in the others.
     channels = kernel[-1] if name in ('DEPTHWISE_CONV_2D', 'TRANSPOSE_CONV') else kernel[0]
     return values * (math.prod(kernel) // channels) if channels else 0
 
 
 def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> tuple[int, int]:
-    """Counts the comparators that add up to a tensor, and all operators that make it of others.
+    """Counts the comparators that add up to a tensor, and all operators that belong to the sum.
 
-    A ramp counts as many as it has levels.
+    A ramp counts as one comparator per level. If the tensor is no sum of comparators, there are 0
+    comparators, and only the operators right in front of the layer that move numbers are counted.
 
-    Where the tensor is anything else than such a sum, there is no comparator, and only what moves
-    numbers right in front of the layer counts as its own.
+    Args:
+        model: A `ModelT`.
+        graph: The subgraph of the tensor.
+        index: The index of the tensor that a layer reads.
+        makers: The operator that computes each tensor, from `flatbuffer.producers`.
     """
     pending, comparators, is_sum = [index], 0, True
     seen: set[int] = set()
@@ -122,7 +134,7 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
         index = pending.pop()
         maker = makers.get(index)
         if maker is None:
-            # A constant is what a level begins with; the model's input is not.
+            # A constant is the base of a sum of comparators. The input of the model is no term.
             is_sum &= index >= 0 and flatbuffer.is_constant(model, graph.tensors[index])
             continue
         if id(maker) in seen:
@@ -132,11 +144,11 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
             comparators += 1
         elif levels := ramp_levels(graph, maker):
             comparators += levels
-            # What a MUL ends, a SUB has begun.
+            # A ramp that ends with a MUL begins with a SUB, which belongs to it.
             seen.update(id(makers.get(int(i))) for i in maker.inputs[:1] if name == 'MUL')
         elif name == 'ADD':
             pending.extend(int(source) for source in maker.inputs)
-        elif name in _TRANSPARENT or sums_channels(model, graph, maker):
+        elif name in _MOVING or sums_channels(model, graph, maker):
             moving.add(id(maker))
             images = maker.inputs if name == 'CONCATENATION' else maker.inputs[:1]
             pending.extend(int(source) for source in images)
@@ -148,7 +160,7 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
 
 
 def _saturates(graph: Any, operator: Any) -> bool:
-    """Whether a subtraction is a comparator: a difference of 1 spans all of int8."""
+    """Tells whether a subtraction is a comparator, in which a difference of 1 spans all of int8."""
     operands = [graph.tensors[index] for index in operator.inputs]
     output = graph.tensors[operator.outputs[0]]
     scales = [flatbuffer.scales_of(tensor) for tensor in (*operands, output)]

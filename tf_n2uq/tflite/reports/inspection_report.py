@@ -1,4 +1,4 @@
-"""The report of `inspect`: numbers, and a table of them."""
+"""The report of `inspect`: its numbers, and their table as text."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import math
 from tf_n2uq.schemes.text_table import WIDTH, format_table, shortened, titled
 from tf_n2uq.tflite.running.interpreter import Delegation
 
-_SHORT = {
+_SHORT_NAMES = {
     'CONV_2D': 'conv',
     'DEPTHWISE_CONV_2D': 'depthwise',
     'FULLY_CONNECTED': 'dense',
@@ -24,29 +24,33 @@ _HEAD = (
     'ops',
     'XNN',
 )
+# The beginnings of the names that TensorFlow gives to operators with kernels.
 _MULTIPLYING = ('Conv2D', 'MatMul', 'depthwise')
-_SHORTEST_NAME = 8
-_MOST_VIOLATIONS = 5
+# The least width of the column of names, in characters.
+_LEAST_NAME_WIDTH = 8
+# The number of violations in the table.
+_LISTED_VIOLATIONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerReport:
-    """One layer with a kernel.
+    """One layer of the file that has a kernel.
 
     Attributes:
         operator: The schema's name of the operator, such as `CONV_2D`.
-        name: The name of its output tensor.
+        name: The name of the tensor that the operator writes.
         kernel_type: The schema's name of the kernel's type, such as `INT4`.
-        kernel_bits: Bits per stored value; None if the type has no fixed size.
-        kernel_shape: The kernel's shape.
-        kernel_bytes: Bytes of the stored kernel; 0 if it is computed.
-        scales: 'per channel', 'per tensor' or 'none', for a float kernel.
-        comparators: Comparators that make this layer's input; ramps of several count as several.
-        parameters: Values of kernel and bias.
-        multiply_adds: Products that are added up, for an input of the file's size.
-        operators: Operators of the layer: its own, its comparators, and what sums its channels and
-            gathers its windows.
-        on_xnnpack: Whether XNNPACK computes its own operator.
+        kernel_bits: The bits per stored value of the kernel; None if the type has no fixed size.
+        kernel_shape: The shape of the kernel.
+        kernel_bytes: The size of the stored kernel in bytes; 0 if the kernel is computed.
+        scales: 'per channel', 'per tensor', or 'none' for a float kernel.
+        comparators: The number of comparators that make the input of the layer. A ramp counts as
+            one comparator per level.
+        parameters: The number of values in kernel and bias.
+        multiply_adds: The number of products that are added up, for an input of the file's size.
+        operators: The number of operators of the layer: its own operator, its comparators, and
+            those that sum its channels and gather its windows.
+        on_xnnpack: Whether XNNPACK computes the layer's own operator.
     """
 
     operator: str
@@ -65,7 +69,13 @@ class LayerReport:
 
 @dataclasses.dataclass(frozen=True)
 class Undelegated:
-    """Operators of one name that XNNPACK leaves to others, and why."""
+    """Operators that XNNPACK does not compute.
+
+    Attributes:
+        operator: The schema's name of the operators.
+        count: The number of operators of this name and reason.
+        reason: The reason, as half a sentence.
+    """
 
     operator: str
     count: int
@@ -74,7 +84,15 @@ class Undelegated:
 
 @dataclasses.dataclass(frozen=True)
 class TensorReport:
-    """An input or output of the file; scale and zero point are None if it is not quantized."""
+    """An input or output of the file.
+
+    Attributes:
+        name: The name of the tensor.
+        type: The schema's name of its type, such as `INT8`.
+        shape: The shape of the tensor.
+        scale: The scale; None if the tensor is not quantized.
+        zero_point: The zero point; None if the tensor is not quantized.
+    """
 
     name: str
     type: str
@@ -91,19 +109,20 @@ class TensorReport:
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """A TFLite file's contents. `str()` of it is a table.
+    """The contents of a TFLite file. `str()` of this object is a table.
 
     Attributes:
-        file_bytes: The file's size.
-        deflated_bytes: The file's size as a zip archive deflates it.
+        file_bytes: The size of the file in bytes.
+        deflated_bytes: The size in bytes that the file has in a zip archive.
         layers: The layers with kernels, in the order of execution.
-        constant_bytes: Bytes of constants by type of tensor.
-        operators: Number of operators by name.
-        delegation: What XNNPACK computes of it.
-        undelegated: What XNNPACK does not compute, and why.
-        violations: What keeps it from being integer-only, a line each.
-        inputs: The file's inputs.
-        outputs: The file's outputs.
+        constant_bytes: The bytes of all constants, by the name of the tensor type.
+        operators: The number of operators, by name.
+        delegation: The part of the file that XNNPACK computes.
+        undelegated: The operators that XNNPACK does not compute, with the reasons.
+        violations: The operators and tensors that keep the file from being integer-only, one line
+            each.
+        inputs: The inputs of the file.
+        outputs: The outputs of the file.
     """
 
     file_bytes: int
@@ -119,42 +138,42 @@ class Inspection:
 
     @property
     def kernel_bytes(self) -> int:
-        """Bytes of all kernels together."""
+        """The bytes of all kernels together."""
         return sum(layer.kernel_bytes for layer in self.layers)
 
     @property
     def kernel_values(self) -> int:
-        """Values of all kernels together."""
+        """The number of values in all kernels together."""
         return sum(math.prod(layer.kernel_shape) for layer in self.layers)
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits per value of a kernel, over all kernels."""
+        """The stored bits per kernel value, on average over all kernels."""
         return 8 * self.kernel_bytes / self.kernel_values if self.kernel_values else 0.0
 
     @property
     def parameters(self) -> int:
-        """Values of all kernels and biases together."""
+        """The number of values in all kernels and biases together."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds of all layers together."""
+        """The number of products that all layers together add up."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def comparators(self) -> int:
-        """Comparators of all layers together."""
+        """The number of comparators of all layers together."""
         return sum(layer.comparators for layer in self.layers)
 
     @property
     def xnnpack_partitions(self) -> int:
-        """Runs of operators that XNNPACK computes as one."""
+        """The number of runs of operators that XNNPACK computes as one."""
         return self.delegation.partitions
 
     @property
     def integer_only(self) -> bool:
-        """Whether it computes in integers from input to output, with built-in operators."""
+        """Whether the file computes in integers from input to output, with built-in operators."""
         return not self.violations
 
     def __str__(self) -> str:
@@ -178,7 +197,7 @@ def _layer_table(report: Inspection) -> list[str]:
         )
     )
     others = [max(map(len, column)) + 2 for column in list(zip(_HEAD, *rows, strict=True))[1:]]
-    width = max(_SHORTEST_NAME, WIDTH - sum(others))
+    width = max(_LEAST_NAME_WIDTH, WIDTH - sum(others))
     named = [(shortened(row[0], width), *row[1:]) for row in rows]
     return format_table(_HEAD, named, right=_HEAD[4:9])
 
@@ -186,7 +205,7 @@ def _layer_table(report: Inspection) -> list[str]:
 def _row(layer: LayerReport) -> tuple[str, ...]:
     return (
         _layer_name(layer.name),
-        _SHORT.get(layer.operator, layer.operator),
+        _SHORT_NAMES.get(layer.operator, layer.operator),
         '×'.join(str(size) for size in layer.kernel_shape),
         layer.kernel_type,
         f'{layer.parameters:,}',
@@ -199,9 +218,11 @@ def _row(layer: LayerReport) -> tuple[str, ...]:
 
 
 def _layer_name(name: str) -> str:
-    """The layer of a tensor whose name chains, as converters do, the names of all that was fused.
+    """Returns the name of the layer that a tensor's operator computes.
 
-    It is the one that multiplies; dense layers are reshaped, but have TFMOT's prefix.
+    The converter chains the names of all operators that it fuses into one. The layer is the one
+    whose operator multiplies. A dense layer, which the converter reshapes, is found by TFMOT's
+    prefix.
     """
     parts = name.split(';')
     ranked = [
@@ -234,7 +255,7 @@ def _summary(report: Inspection) -> list[str]:
     for left in report.undelegated:
         lines += titled('', f'not {left.operator} {left.count}: {left.reason}')
     lines += titled('integer-only', 'yes' if report.integer_only else 'no')
-    for violation in report.violations[:_MOST_VIOLATIONS]:
+    for violation in report.violations[:_LISTED_VIOLATIONS]:
         lines += titled('', violation)
     for tensor in report.inputs:
         lines += titled('input', str(tensor))

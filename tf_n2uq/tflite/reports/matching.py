@@ -1,4 +1,4 @@
-"""Which tensor of a file is which quantizer of the Keras model that it was made of."""
+"""The pairs of a quantizer of a Keras model and the tensor of the file that it became."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from tf_n2uq.tflite.levels.comparators import INT8_STEPS
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.passes import flatbuffer
 
-# The converter computes a scale from the ends of its range, in float32.
+# The converter computes a scale from the ends of its range in float32, so that scales differ by a
+# relative error of this size.
 _SCALE_TOLERANCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A quantizer of the Keras model, the tensor of the file that it is, and how to count both.
+    """A quantizer of the Keras model and the tensor of the file that it became.
+
+    Both hold the same levels, once as float numbers and once as int8 values.
 
     Attributes:
         step: The quantizer.
-        index: The tensor's index.
-        levels: How many levels there are.
-        unit: What one level is worth in Keras.
-        shift: The level of Keras' number 0.
+        index: The index of the tensor.
+        levels: The number of levels.
+        unit: The difference between two neighbouring levels in Keras.
+        shift: The level of the number 0 in Keras.
         zero: The int8 value of level 0.
-        stretch: What one level counts for in int8.
+        stretch: The number of int8 steps from one level to the next.
     """
 
     step: Step
@@ -42,11 +45,11 @@ class Match:
     stretch: int
 
     def keras_levels(self, outputs: np.ndarray) -> np.ndarray:
-        """Counts what the quantizer gives."""
+        """Returns the levels of the quantizer's outputs, int64, in the same shape."""
         return np.rint(np.asarray(outputs, np.float64) / self.unit).astype(np.int64) + self.shift
 
     def file_levels(self, tensor: np.ndarray) -> np.ndarray:
-        """Counts what the file's tensor holds, int8."""
+        """Returns the levels of the int8 values of the tensor, int64, in the same shape."""
         return np.rint((tensor.astype(np.int64) - self.zero) / self.stretch).astype(np.int64)
 
 
@@ -54,13 +57,14 @@ def match(graph: Graph, file: Any) -> tuple[list[Match], list[str]]:
     """Finds the quantizers of a Keras model in the file.
 
     Args:
-        graph: The model's graph, of built layers with their weights.
+        graph: The graph of the model, whose layers are built and have their weights.
         file: A `ModelT`.
 
     Returns:
-        The quantizers that are tensors of the file, in the order in which it computes them, and
-        the names of those that are not found. Thresholds are found by name; ranges by the name of
-        a layer whose work the tensor is, and by scale and zero point.
+        The quantizers that are found, in the order in which the file computes their tensors, and
+        the names of the quantizers that are not found. Thresholds are found by name. Ranges are
+        found by their scale, their zero point and the name of a layer that the tensor's operator
+        computes.
     """
     tensors = _Tensors(file)
     found: list[Match] = []
@@ -80,10 +84,10 @@ def match(graph: Graph, file: Any) -> tuple[list[Match], list[str]]:
 
 
 class _Tensors:
-    """The computed tensors of a file that are int8 with one scale.
+    """The computed tensors of a file that are int8 and have one scale.
 
     Attributes:
-        order: Tensor index -> number of the operator that computes it.
+        order: For each index of a tensor, the number of the operator that computes the tensor.
     """
 
     def __init__(self, file: Any) -> None:
@@ -100,7 +104,10 @@ class _Tensors:
                     self._indices[flatbuffer.text(tensor.name)] = index
 
     def named(self, pattern: str, size: int) -> list[int]:
-        """Tensors of a size one of whose chained names matches, in the order of execution."""
+        """Returns the tensors of a size with a matching name, in the order of execution.
+
+        The converter chains the names of layers that it fuses. One of them has to match.
+        """
         return [
             index
             for name, index in self._indices.items()
@@ -115,9 +122,12 @@ class _Tensors:
         return flatbuffer.zero_point_of(self._tensors[index])
 
     def level_scale(self, index: int) -> float | None:
-        """What a level of a tensor is worth, by one of the terms that add up to it."""
+        """Returns the scale of one level of a tensor, or None if no comparators add up to it.
+
+        The scale follows from one of the terms of the sum.
+        """
         name = flatbuffer.text(self._tensors[index].name)
-        # A ramp is worth its own scale per level, a comparator 255 of its own.
+        # A level of a ramp is one step of the ramp's tensor. A comparator steps through 255 steps.
         for term, steps in (('ramp_0', 1), ('above_0', INT8_STEPS), ('below_0', INT8_STEPS)):
             if f'{name}/{term}' in self._indices:
                 return steps * self.scale(self._indices[f'{name}/{term}'])
@@ -141,7 +151,7 @@ def _levels(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
 def _range(graph: Graph, decisions: Decisions, step: Step, tensors: _Tensors) -> Match | None:
     expected = Range.of(step)
     names = '|'.join(re.escape(name) for name in _makers(graph, decisions, step))
-    # Several operators may do one layer's work, in one scale; the last one gives its result.
+    # Several operators with one scale may compute a layer. The last one gives its result.
     for index in reversed(tensors.named(f'({names})/', _size(graph, step))):
         off = abs(tensors.scale(index) - expected.scale)
         same_zero = tensors.zero_point(index) == expected.zero_point
@@ -151,7 +161,7 @@ def _range(graph: Graph, decisions: Decisions, step: Step, tensors: _Tensors) ->
 
 
 def _makers(graph: Graph, decisions: Decisions, step: Step) -> list[str]:
-    """Names of a range and of the layers whose common operator writes it."""
+    """Returns the names of a range and of the layers whose common operator writes it."""
     return [step.name, *(maker.name for maker in decisions.steps_of_range(graph, step.name))]
 
 

@@ -1,4 +1,4 @@
-"""What XNNPACK does not compute of a file, and why."""
+"""The operators of a file that XNNPACK does not compute, with the reasons."""
 
 import collections
 from collections.abc import Collection, Iterator
@@ -9,8 +9,8 @@ import numpy as np
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.inspection_report import Undelegated
 
-# Found by handing int8 operators to LiteRT 2.3.
-_NOT_OF_INTEGERS = {
+# The reasons why XNNPACK does not compute operators of int8, found with LiteRT 2.3.
+_REASONS_FOR_INT8 = {
     'AVERAGE_POOL_2D': 'XNNPACK averages over windows of floats only',
     'GATHER': 'XNNPACK has no GATHER of int8',
     'HARD_SWISH': 'XNNPACK has no HARD_SWISH of int8',
@@ -24,11 +24,11 @@ _UNKNOWN = 'the reason is not known'
 
 
 def undelegated(model: Any, inside: Collection[int]) -> Iterator[Undelegated]:
-    """Yields the operators outside of XNNPACK's partitions, by name and reason.
+    """Yields the operators outside of XNNPACK's partitions, counted by name and reason.
 
     Args:
         model: A `ModelT`.
-        inside: Numbers of the operators inside of the partitions.
+        inside: The numbers of the operators inside of the partitions.
     """
     graph, taken = flatbuffer.main_graph(model), set(inside)
     left = [
@@ -49,7 +49,7 @@ def _reason(model: Any, graph: Any, operator: Any) -> str:
         return 'XNNPACK takes INT4 kernels in FULLY_CONNECTED only'
     if name == 'STRIDED_SLICE' and _skips(model, graph, operator):
         return 'XNNPACK slices without skipping values only'
-    return _NOT_OF_INTEGERS.get(name, _UNKNOWN) if types[:1] == ['INT8'] else _UNKNOWN
+    return _REASONS_FOR_INT8.get(name, _UNKNOWN) if types[:1] == ['INT8'] else _UNKNOWN
 
 
 def _skips(model: Any, graph: Any, operator: Any) -> bool:

@@ -1,25 +1,25 @@
-"""Whether a file computes in integers from end to end."""
+"""A check that a file computes in integers from end to end."""
 
 from typing import Any
 
 from tf_n2uq.tflite.passes import flatbuffer
 
-# How many violations an error lists.
+# The number of violations that an error lists.
 _MOST_LISTED = 20
 
 
 def integer_violations(model: Any) -> list[str]:
-    """What keeps a file from being integer-only.
+    """Lists the operators and tensors that keep a file from being integer-only.
 
-    Integer-only means: every computed tensor is int8; constants are int8, int4 or int32; operators
-    are built in; and there is one graph without control flow. Only the model's own inputs and
-    outputs may be of another type, if all that reads (writes) them is QUANTIZE or DEQUANTIZE.
+    A file is integer-only if every computed tensor is int8, every constant is int8, int4 or int32,
+    all operators are built in, and the only graph has no control flow. An input or output of the
+    file may be of another type if only QUANTIZE reads it, or QUANTIZE or DEQUANTIZE writes it.
 
     Args:
         model: A `ModelT`.
 
     Returns:
-        One line per offending operator or tensor; empty for an integer-only file.
+        One line per violation. The list is empty for an integer-only file.
     """
     graph = flatbuffer.main_graph(model)
     found = []
@@ -46,21 +46,22 @@ def integer_violations(model: Any) -> list[str]:
 
 
 def check_integer_only(model: Any) -> None:
-    """Raises unless a file computes in integers from end to end; see `integer_violations`.
+    """Raises an error unless a file is integer-only, see `integer_violations`.
 
     Args:
         model: A `ModelT`.
 
     Raises:
-        ValueError: It does not. The message names the operators and tensors.
+        ValueError: If the file is not integer-only. The message names the operators and tensors.
     """
     found = integer_violations(model)
     if found:
         listed = '\n  '.join(found[:_MOST_LISTED])
         more = f'\n  and {len(found) - _MOST_LISTED} more' if len(found) > _MOST_LISTED else ''
         raise ValueError(
-            'The TFLite file must compute in integers from input to output, but these do not; '
-            f'every tensor around them needs a range:\n  {listed}{more}'
+            'model: expected a TFLite file that computes in integers from input to output, got '
+            'these violations. Give every tensor around them a range, or leave their layers in '
+            f'float with allow_float=True:\n  {listed}{more}'
         )
 
 
@@ -71,7 +72,7 @@ def _is_interface(
     makers: dict[int, Any],
     readers: dict[int, list[Any]],
 ) -> bool:
-    """Whether a tensor is an input that is only quantized, or an output only converted to."""
+    """Tells whether a tensor is an end of the file that is only converted to or from int8."""
     tensor = graph.tensors[index]
     if flatbuffer.type_name(tensor) not in ('FLOAT32', 'UINT8'):
         return False
