@@ -1,4 +1,4 @@
-"""Checks of what a user hands over, shared by calibration and export."""
+"""Checks of the models that a user hands over to calibration, training or export."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from tf_n2uq.layers import Quantize, QuantizedKernel
 
 
 def check_model(model: Any, argument: str = 'model') -> None:
-    """Checks for a built Sequential or Functional tf_keras model.
+    """Checks that an argument is a built Sequential or Functional tf_keras model.
+
+    Args:
+        model: the value of the argument.
+        argument: the name of the argument, for the error.
 
     Raises:
-        TypeError: if it is not a tf_keras model; a Keras 3 model gets told how to become one.
-        ValueError: if it is subclassed or not built.
+        TypeError: if `model` is not a tf_keras model. For a Keras 3 model, the error says how to
+            build it with tf_keras.
+        ValueError: if `model` is subclassed or not built.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f'{argument}: expected a tf_keras model, got {_describe(model)}')
@@ -42,15 +47,21 @@ def _describe(model: Any) -> str:
             'Keras 2: build the model with `import tf_keras` in place of `import keras`, or set '
             'TF_USE_LEGACY_KERAS=1 before TensorFlow is imported and use tf.keras.'
         )
-    return f'{model!r} of type {type(model).__name__}.'
+    return (
+        f'{model!r} of type {type(model).__name__}; build it with tf_keras, or load it with '
+        'tf_keras.models.load_model.'
+    )
 
 
 def check_quantized_model(model: Any) -> None:
-    """Checks for a model that one of this project's schemes has quantized.
+    """Checks that an argument is a model which a scheme of this project has quantized.
+
+    Args:
+        model: the value of the argument `model`.
 
     Raises:
-        TypeError: if it is not a tf_keras model.
-        ValueError: if it is subclassed, not built, or holds no quantizer of this project.
+        TypeError: if `model` is not a tf_keras model.
+        ValueError: if `model` is subclassed, not built, or holds no quantizer of this project.
     """
     check_model(model)
     by_tfmot = any(isinstance(each, (QuantizeLayer, QuantizeWrapperV2)) for each in model.layers)

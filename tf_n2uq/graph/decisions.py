@@ -1,9 +1,9 @@
-"""Which layer does whose work in an integer network: decided once, then only read.
+"""The decisions about which layer does whose work in an integer network.
 
-The rewrite decides when quantizers and ranges are in the graph, and writes into the config of each
-layer what the layer needs for itself. After a model has been loaded, `decide` makes the same
-decisions again, from the graph and from what stands in the configs. Calibration, the summary, the
-export and the comparison of files all read a `Decisions`.
+The rewrite decides when quantizers and ranges are in the graph. It writes into the config of each
+layer those names and numbers that this layer needs for itself. After a model has been loaded,
+`decide` makes the same decisions again, from the graph and from the configs. Calibration, the
+summary, the export and the comparison of files all read a `Decisions`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tf_n2uq.layers.layer_spec import Kind
 
 @dataclasses.dataclass(frozen=True)
 class Decisions:
-    """Who does whose work; every name is that of a step of the graph.
+    """The decisions about one graph. All names are names of steps of the graph.
 
     Attributes:
         kinds: the kind of each step; None for a layer that has no integer form.
@@ -61,8 +61,8 @@ class Decisions:
         """Returns the steps whose common operator writes a range, the nearest first.
 
         Args:
-            graph: the graph that the decisions are of.
-            name: of the range.
+            graph: the graph that the decisions are about.
+            name: the name of the range.
         """
         (ref,) = graph.steps[name].inputs
         found = [graph.producer(ref)]
@@ -72,10 +72,10 @@ class Decisions:
 
 
 def decide(graph: Graph) -> Decisions:
-    """Makes the decisions of a graph.
+    """Makes the decisions about a graph.
 
     Args:
-        graph: a graph with its quantizers. What the config of a layer says already stands.
+        graph: a graph with its quantizers. Roles in the configs of layers are not decided again.
 
     Returns:
         The decisions.
@@ -111,11 +111,11 @@ def decide(graph: Graph) -> Decisions:
 
 
 def write_roles(graph: Graph, decisions: Decisions) -> None:
-    """Writes into the layers of a graph, which are in no model yet, what they need to know.
+    """Writes into the layers of a graph the decisions that each layer needs for itself.
 
     Args:
-        graph: the graph; layers that have a role already keep it.
-        decisions: its decisions.
+        graph: the graph. Its layers are in no model yet, and a layer keeps a role that it has.
+        decisions: the decisions about the graph.
     """
 
     def layer_name(names: Mapping[str, str], step: Step) -> str | None:

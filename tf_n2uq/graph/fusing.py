@@ -1,7 +1,7 @@
-"""Which layers one operator of an integer file does the work of.
+"""The rules by which one operator of an integer file does the work of several layers.
 
-These rules are for the rewrite, which asks while it changes a graph, and for `decide`. Everyone
-else reads the `Decisions`.
+The rewrite applies these rules while it changes a graph, and `decide` applies them afterwards. All
+other modules read the `Decisions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
 
 @dataclasses.dataclass(frozen=True)
 class Fusing:
-    """Who does whose work in a graph as it is at one moment; every name is that of a step.
+    """Which step does whose work in a graph at one moment. All names are names of steps.
 
     Attributes:
         kinds: the kind of each step; None for a layer that has no integer form.
@@ -35,10 +35,10 @@ class Fusing:
 
 
 def find_fusing(graph: Graph) -> Fusing:
-    """Looks at each step of a graph once in either direction.
+    """Applies the rules to a graph.
 
     Args:
-        graph: the graph. What the config of a layer says already stands.
+        graph: the graph. Roles in the configs of layers are not decided again.
     """
     order = graph.in_order()
     kinds: dict[str, Kind | None] = {}
@@ -82,7 +82,7 @@ def _takes_on(
     kernel: Step, line: Step, readers: Mapping[str, list[Step]], outputs: set[str]
 ) -> bool:
     if isinstance(kernel.layer, QuantizedKernel) and kernel.layer.role is not None:
-        # Decided before; what has been made of the model since then does not change it.
+        # The rewrite has decided. Models that are made of the layer later do not change that.
         return kernel.layer.role.line == line.layer.name
     return _is_alone(kernel, line, readers, outputs)
 
@@ -90,7 +90,7 @@ def _takes_on(
 def _is_alone(
     step: Step, reader: Step, readers: Mapping[str, list[Step]], outputs: set[str]
 ) -> bool:
-    """Whether a step is read by one reader and nobody else."""
+    """Tells whether a reader alone reads a step."""
     return readers[step.name] == [reader] and step.name not in outputs
 
 

@@ -45,7 +45,8 @@ class Step:
         kwargs: keyword arguments of the call, likewise.
         origin: name of the layer in the model that the graph was read from; '' for a new step.
         restore: pairs of a layer and the arrays that `set_weights` gives it once it is built.
-        input_shape: of what the call reads, with the batch, as Keras tells it; None for a new step.
+        input_shape: the shape of the input, with the batch, as Keras gives it (a list of shapes for
+            several inputs); None for a new step.
         inputs: the tensors that the call reads, in order.
     """
 
@@ -77,12 +78,12 @@ class Step:
 
     @property
     def kind(self) -> Kind | None:
-        """What the layer does to numbers; None for a layer that has no integer form."""
+        """The kind of the layer; None for a layer that has no integer form."""
         return kind_of(self.layer, self.input_shape)
 
     @property
     def spec(self) -> LayerSpec:
-        """What is known of the layer; a spec without a use for a layer of an unknown kind."""
+        """The spec of the layer; a spec without entries for a layer of an unknown kind."""
         return spec_of(self.layer) or _UNKNOWN
 
     @property
@@ -91,7 +92,7 @@ class Step:
         return Ref(self.name)
 
     def redirect(self, old: Ref, new: Ref) -> None:
-        """Reads `new` wherever the call read `old`."""
+        """Makes the call read `new` wherever it has read `old`."""
         if not self.reads(old):
             return
 
@@ -102,7 +103,14 @@ class Step:
         self._find_inputs()
 
     def replace(self, layer: keras.layers.Layer, *args: Any) -> None:
-        """Makes the call one of another layer, without weights; its name and readers stay."""
+        """Makes the call a call of another layer.
+
+        The name and the readers of the step stay.
+
+        Args:
+            layer: the other layer, which gets no weights.
+            *args: the positional arguments of the call.
+        """
         self.layer, self.args, self.kwargs, self.restore = layer, args, {}, []
         self._find_inputs()
 
@@ -114,9 +122,9 @@ class Graph:
         name: the model's name.
         sequential: whether the model is to be Sequential if it is a chain.
         steps: the calls by name.
-        nested_inputs: a nest of what the model is given.
-        outputs: a nest of what the model returns.
-        specs: shape and type of the tensors of the model that the graph was read from.
+        nested_inputs: the nest of the model's inputs, as `Ref`s.
+        outputs: the nest of the model's outputs, as `Ref`s.
+        specs: shapes and dtypes of the tensors of the model that the graph was read from.
     """
 
     def __init__(self, name: str, sequential: bool) -> None:
@@ -130,15 +138,15 @@ class Graph:
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Graph:
-        """Reads a built Sequential or Functional model; its layers and weights are copied."""
+        """Reads a built Sequential or Functional model, and copies its layers and weights."""
         return cls._read(model, copy_layer)
 
     @classmethod
     def of_layers(cls, model: keras.Model) -> Graph:
-        """Reads a built Sequential or Functional model; the graph has the model's own layers.
+        """Reads a built Sequential or Functional model without copies.
 
-        This is for reading, and for making something else than a Keras model of the graph. A layer
-        of the model must not be changed.
+        The graph has the model's own layers, which must not be changed. Use such a graph to read
+        the model, or to make something else than a Keras model of it.
         """
         return cls._read(model, lambda layer: layer)
 
@@ -163,7 +171,7 @@ class Graph:
 
     @property
     def inputs(self) -> list[Ref]:
-        """What the model is given."""
+        """The model's inputs, flat."""
         return tf.nest.flatten(self.nested_inputs)
 
     def unique_name(self, name: str, reserved: Collection[str] = ()) -> str:
@@ -178,7 +186,12 @@ class Graph:
         return iter(list(self.steps.values()))
 
     def add(self, layer: keras.layers.Layer, *inputs: Ref) -> Step:
-        """Adds a call of `layer`, whose name becomes unique, and returns it."""
+        """Adds a call of a layer and returns the call.
+
+        Args:
+            layer: the layer. It is renamed if a step has its name already.
+            *inputs: the tensors that the call reads.
+        """
         name = self.unique_name(layer.name)
         rename(layer, name)
         step = Step(name, layer, args=tuple(inputs))
@@ -192,7 +205,7 @@ class Graph:
         del self.steps[step.name]
 
     def drop_unused(self) -> None:
-        """Removes the steps that no output depends on; the model's inputs stay."""
+        """Removes the steps that no output depends on, except the model's inputs."""
         needed = {ref.step for ref in [*self.inputs, *tf.nest.flatten(self.outputs)]}
         for step in reversed(self.in_order()):
             if step.name in needed:
@@ -200,7 +213,7 @@ class Graph:
         self.steps = {name: step for name, step in self.steps.items() if name in needed}
 
     def shape(self, ref: Ref) -> tuple[int | None, ...]:
-        """Returns the shape of a tensor, with the batch."""
+        """Returns the shape of a tensor, with the batch; None for a size that is not known."""
         if ref not in self._shapes:
             known = self.specs.get(ref)
             shape = self._computed_shape(ref) if known is None else known.shape
@@ -214,7 +227,10 @@ class Graph:
         return result[ref.index] if isinstance(result, list) else result
 
     def build_layers(self) -> None:
-        """Builds the layers that are not built yet, with their weights; they join no model."""
+        """Builds the layers that are not built yet, and gives them their weights.
+
+        No model is made of the layers.
+        """
         for step in self.in_order():
             missing = [(layer, arrays) for layer, arrays in step.restore if not layer.built]
             if not step.layer.built:
@@ -242,7 +258,13 @@ class Graph:
         return ref in tf.nest.flatten(self.outputs)
 
     def redirect(self, old: Ref, new: Ref, readers: Iterable[Step] | None = None) -> None:
-        """Makes `readers` (all steps and the model's outputs if None) read `new` for `old`."""
+        """Makes steps read another tensor.
+
+        Args:
+            old: the tensor that they read.
+            new: the tensor that they read from now on. The step that makes it is left alone.
+            readers: the steps; None for all steps and the model's outputs.
+        """
         for step in self if readers is None else readers:
             if step.output != new:
                 step.redirect(old, new)
@@ -317,8 +339,8 @@ class Graph:
 class CallReader:
     """Copies the layer calls of a model into a graph.
 
-    A layer with weights that is called several times stays one layer; one without is copied for
-    each call.
+    A layer with weights that is called several times stays one layer. A layer without weights is
+    copied for each call.
     """
 
     def __init__(
@@ -331,8 +353,9 @@ class CallReader:
 
         Args:
             graph: gets the calls.
-            names: what each layer is called in the graph, by its id.
-            take: returns the layer that the graph gets for a layer; None for `copy_layer`.
+            names: the name of each layer in the graph, by the id of the layer.
+            take: returns the layer that the graph gets for a layer of the model; None for
+                `copy_layer`.
         """
         self._take = take or copy_layer
         self._graph = graph
@@ -345,7 +368,8 @@ class CallReader:
 
         Args:
             node: Keras' record of the call.
-            refs: what became of the model's tensors, by their id; extended by those of the call.
+            refs: the `Ref` of each tensor of the model, by the id of the tensor. The outputs of the
+                call are added.
         """
         source = node.layer
         name = self._names[id(source)]
@@ -396,11 +420,11 @@ def _call_all(order: list[Step]) -> dict[Ref, Any]:
 def copy_layer(
     layer: keras.layers.Layer, change: Callable[[dict[str, Any]], None] | None = None
 ) -> keras.layers.Layer:
-    """Returns a new, unbuilt layer of the same class and configuration.
+    """Returns a new layer of the same class and config, which is not built.
 
     Args:
         layer: the layer to copy.
-        change: edits the configuration in place before the copy is made.
+        change: edits the config in place before the copy is made.
     """
     if isinstance(layer, keras.Model):
         return keras.models.clone_model(layer)

@@ -13,13 +13,13 @@ from tf_n2uq.graph.graph import Graph, Ref
 
 
 class GraphFunction:
-    """Calls the layers of a graph one after the other, at inference.
+    """Calls the layers of a graph one after the other.
 
-    A Keras model of the same layers would be recorded in each layer, and take longer to make than
-    to run once.
+    A Keras model would take longer to make than to run once, and would leave a record of its calls
+    in each layer. A graph function does neither.
 
     Attributes:
-        inputs: shape and type of what the function is given.
+        inputs: shapes and dtypes of the inputs, `tf.TensorSpec`s in the order of the graph.
     """
 
     def __init__(self, graph: Graph, outputs: list[Ref], bypassed: Collection[str] = ()) -> None:
@@ -42,8 +42,8 @@ class GraphFunction:
         """Runs the graph.
 
         Args:
-            inputs: a nest of tensors, as the model is given.
-            training: passed on to the layers that take it.
+            inputs: a nest of tensors, like the inputs of the model.
+            training: whether the layers run as in training; only layers with this argument get it.
 
         Returns:
             The tensors in the order of `outputs`.

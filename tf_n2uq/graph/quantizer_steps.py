@@ -8,10 +8,10 @@ from tf_n2uq.quantizers import RangeQuantizer
 
 
 def is_thresholds(step: Step) -> bool:
-    """Tells whether a step maps numbers to levels."""
+    """Tells whether a step is a quantizer that compares numbers to thresholds between levels."""
     return isinstance(step.layer, Quantize) and not is_range(step)
 
 
 def is_range(step: Step) -> bool:
-    """Tells whether a step is an 8-bit range."""
+    """Tells whether a step is a quantizer to 8 bits with a trained or fixed range."""
     return isinstance(step.layer, Quantize) and isinstance(step.layer.quantizer, RangeQuantizer)
