@@ -1,7 +1,7 @@
 """Element-wise functions, as layers of their own and as names in `Activation`.
 
-Most of them need no operator: they are part of a quantizer's thresholds, or of the operator in
-front of them. A spec with a form can also be an operator of its own.
+Most of these functions need no operator, because they are part of a quantizer's thresholds, or of
+the operator in front of them. A function whose spec has a form can also be an operator of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GELU_SLOPE = 1.702
 # TFLite's operators for sigmoid, tanh and softmax write in one scale only.
 _PROBABILITIES = (0.0, 255 / 256)
 _TANH = (-1.0, 127 / 128)
-# One half, which zeros give, and one are whole steps; above one there is nothing.
+# The values 1/2 (for the input 0) and 1 are whole steps, and no value lies above 1.
 _HARD_SIGMOID = (-1 / 254, 1.0)
 
 
@@ -53,7 +53,7 @@ def _not_negative(layer: keras.layers.Layer, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def _gated(gate: Callable[[], keras.layers.Layer]) -> Callable[[Parts, Step], Ref | None]:
-    """X times a gate of x, where the layer is no part of thresholds."""
+    """Returns a recipe for x times a gate of x, where the layer is no part of thresholds."""
 
     def recipe(parts: Parts, step: Step) -> Ref | None:
         if parts.is_folded:
@@ -65,7 +65,7 @@ def _gated(gate: Callable[[], keras.layers.Layer]) -> Callable[[Parts, Step], Re
 
 
 def _gelu(parts: Parts, step: Step) -> Ref | None:
-    """x·sigmoid(1.702·x), at most 0.02 from the exact function."""
+    """Makes x·sigmoid(1.702·x), which is at most 0.02 from the exact function."""
     if parts.is_folded:
         return None
     (source,) = step.inputs
@@ -82,7 +82,7 @@ def _softmax_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None
     return f'is a softmax over axes {axes}; expected the last axis alone'
 
 
-# Only a part of thresholds.
+# A function with this spec can only be a part of thresholds.
 _FUNCTION = LayerSpec(Kind.ELEMENTWISE)
 _RECTIFIER = LayerSpec(Kind.ELEMENTWISE, form=RectifierForm())
 _CLIPPED = LayerSpec(Kind.ELEMENTWISE, form=BoundedLineForm(1.0, 0.0, _unbounded))

@@ -1,4 +1,4 @@
-"""Group normalization, made of layers that an integer network has."""
+"""Group normalization, taken apart into layers that an integer file has operators for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AVERAGES = {3: _LAYERS.GlobalAveragePooling1D, 4: _LAYERS.GlobalAveragePooling2
 
 
 def _group_normalization(parts: Parts, step: Step) -> Ref:
-    """Means and variances per group, which are spread over the channels of the group again.
+    """Computes a mean and a variance per group, and spreads them over the channels of the group.
 
     Source: Wu and He, "Group Normalization", ECCV 2018, equation 7.
     """
@@ -23,7 +23,7 @@ def _group_normalization(parts: Parts, step: Step) -> Ref:
     groups = step.layer.groups if step.layer.groups != -1 else shape[-1]
 
     def mean_of(what: str, ref: Ref) -> Ref:
-        """The mean of each group, `[groups, 1]`."""
+        """Adds the mean of each group, `[batch, groups, 1]`."""
         average = _AVERAGES.get(len(shape))
         if average is not None:
             ref = parts.add(average(), f'{what}_pooled', ref)
@@ -31,7 +31,7 @@ def _group_normalization(parts: Parts, step: Step) -> Ref:
         return parts.add(ChannelMean(), what, parts.add(grouped, f'{what}_grouped', ref))
 
     def spread(what: str, ref: Ref) -> Ref:
-        """One number per group as one per channel, which broadcasts against the input."""
+        """Repeats the number of each group for its channels, in a shape that broadcasts."""
         repeated = parts.add(_LAYERS.UpSampling1D(shape[-1] // groups), f'{what}_repeated', ref)
         per_channel = _LAYERS.Reshape((*[1] * (len(shape) - 2), shape[-1]))
         return parts.add(per_channel, f'{what}_spread', repeated)

@@ -1,4 +1,4 @@
-"""Layer normalization, and the layers that it is made of in an integer network."""
+"""Layer normalization, taken apart into layers that an integer file has operators for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAYERS = keras.layers
 
 
 def _layer_normalization(parts: Parts, step: Step) -> Ref:
-    """Means, a difference, a square, a table for the deviation, and a product."""
+    """Makes a mean, a difference, a square, a variance, an inverse deviation, and a product."""
     layer, (source,) = step.layer, step.inputs
     mean = parts.add(ChannelMean(), 'mean', source)
     centered = parts.add(_LAYERS.Subtract(), 'centered', source, mean)
@@ -31,15 +31,15 @@ def _layer_normalization(parts: Parts, step: Step) -> Ref:
 
 
 def add_affine(parts: Parts, step: Step, normalized: Ref) -> Ref:
-    """Adds the scale and the offset of a layer that normalizes, if it has them.
+    """Adds the learned scale and offset of a normalization, if the normalization has them.
 
     Args:
-        parts: gets the layer.
-        step: the call of the layer, which has `scale`, `center`, and their variables.
-        normalized: what is to be scaled and shifted.
+        parts: gets a `ChannelAffine` with the scale and the offset.
+        step: the call of the normalization, which has `scale`, `center`, and their variables.
+        normalized: the normalized tensor, without scale and offset.
 
     Returns:
-        The result.
+        The tensor with scale and offset; `normalized` itself if there are none.
     """
     layer = step.layer
     if not (layer.scale or layer.center):

@@ -15,8 +15,8 @@ from tf_n2uq.schemes.rewrite.decomposition import Parts
 from tf_n2uq.tflite.network.line_form import LineForm
 
 _LAYERS = keras.layers
-# With images of 0 to 255 made -1 to 1, each value would lie between two steps of int8, to be
-# rounded by chance: an eighth of a step takes them off.
+# Where images of 0 to 255 become -1 to 1, each value would lie in the middle between two steps of
+# int8, and chance would round it. This factor moves the values by an eighth of a step.
 _OFFSET_OFF_TIES = 1 + 2.0**-10
 
 
@@ -80,13 +80,16 @@ def _rescaling_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | No
 def _other_axis(axis: Any) -> str:
     given = [int(each) for each in axis] if hasattr(axis, '__iter__') else int(axis)
     return (
-        f'normalizes axis {given}; expected the last axis, which is that of the channels, as '
+        f'normalizes axis {given}; expected the last axis, which is that of the channels, because '
         'integer operators have a scale per channel only'
     )
 
 
 def _off_ties(parts: Parts, step: Step) -> Ref | None:
-    """Moves a `Rescaling` with an offset, which is an operator of its own, off ties."""
+    """Moves the values of a `Rescaling` with an offset off the middle between two steps.
+
+    This concerns only a layer that is an operator of its own.
+    """
     layer = step.layer
     # With a range behind it, the layer is one that this function has made.
     if not np.any(layer.offset) or parts.is_folded or parts.is_fused or parts.has_range:

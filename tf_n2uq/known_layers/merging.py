@@ -16,7 +16,7 @@ _LAYERS = keras.layers
 
 
 def _in_pairs(parts: Parts, step: Step) -> Ref | None:
-    """Adds or multiplies more than two tensors one after the other."""
+    """Merges more than two tensors one after the other; leaves two tensors as they are."""
     if len(step.inputs) <= 2:
         return None
     return _chained(parts, type(step.layer), step.inputs)

@@ -17,12 +17,16 @@ from tf_n2uq.tflite.network.kernel_forms import average_image, average_series
 from tf_n2uq.tflite.network.line_form import InOneRangeForm
 
 _LAYERS = keras.layers
-# With factors of 3/2, each second value would lie between two steps, to be rounded by chance.
+# With a factor of 3/2, each second value would lie in the middle between two steps, and chance
+# would round it.
 _OFF_TIES = 1 + 2.0**-16
 
 
 def _with_border(parts: Parts, step: Step) -> Ref | None:
-    """Averages of windows that hang over the border: of zeros too, then scaled up again."""
+    """Averages the zeros beyond the border as well, and scales these averages up again.
+
+    A layer whose windows all lie in the image stays as it is.
+    """
     layer, (source,) = step.layer, step.inputs
     if layer.padding != 'same':
         return None
@@ -36,7 +40,12 @@ def _with_border(parts: Parts, step: Step) -> Ref | None:
 
 
 def _borders(step: Step) -> tuple[list[tuple[int, int]], list[np.ndarray]]:
-    """What 'same' pads per axis, and, per output, the window's size over its part in the image."""
+    """Returns the padding of padding='same', and the factors that make up for it.
+
+    Returns:
+        For rows and for columns, how many zeros stand before and behind the image; and for each
+        output, the size of its window divided by the size of the part in the image.
+    """
     layer = step.layer
     padding, factors = [], []
     for size, window, stride in zip(

@@ -1,4 +1,4 @@
-"""`Resizing` by the nearest pixel or bilinearly, made of layers that an integer network has."""
+"""`Resizing` to the nearest pixel or bilinearly, taken apart into layers with operators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _METHODS = ('nearest', 'bilinear')
 
 
 def _resizing(parts: Parts, step: Step) -> Ref:
-    """Up-sampling where both sizes grow by whole numbers, else one axis after the other."""
+    """Makes an `UpSampling2D` if both sizes grow by whole numbers, else resizes axis by axis."""
     layer, (ref,) = step.layer, step.inputs
     before, after = step.input_shape[1:3], (layer.height, layer.width)
     factors = [new // old for old, new in zip(before, after, strict=True)]
@@ -38,11 +38,15 @@ def _resizing(parts: Parts, step: Step) -> Ref:
 
 
 def _places(old: int, new: int, interpolation: str) -> tuple[list[int], list[int]]:
-    """Where the centers of the new pixels lie among the old ones, as `ResizeAxis` counts."""
+    """Returns where the centers of the new pixels lie among the old ones.
+
+    Returns:
+        `sources` and `parts` as `ResizeAxis` takes them.
+    """
     centers = (np.arange(new) + 0.5) * (old / new)
     if interpolation == 'nearest':
         return np.floor(centers).astype(int).tolist(), [0] * new
-    # Beyond the centers of its outer pixels, an image goes on as it ends.
+    # Beyond the centers of its outer pixels, an image keeps the values of these pixels.
     places = np.clip(centers - 0.5, 0, old - 1)
     sources = np.floor(places).astype(int)
     shares = np.rint((places - sources) * WEIGHT_PARTS).astype(int)
@@ -70,7 +74,7 @@ def _refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:
 
 
 class ResizeAxisForm:
-    """A `ResizeAxis` as a 1×1 convolution, for which the axis changes places with the channels."""
+    """Runs a `ResizeAxis` as a 1×1 convolution, with the axis in the place of the channels."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns the weights as a kernel, exactly."""
