@@ -1,4 +1,4 @@
-"""Start values for a quantized network from one pass of float data."""
+"""Calibration: start values for the quantizers of a network, of one or several bit-widths."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ from tf_n2uq.schemes.calibration.one_width import calibrate_one_width
 
 
 def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0) -> None:
-    """Sets the quantizers of a model to what they see when the network runs in float.
+    """Gives the quantizers of a model start values that suit the data.
 
-    The data goes once through the float network. Each input quantizer gets what suits the tensor
-    that enters it: thresholds, scales and clipping values those with the smallest mean squared
-    error (N2UQ's output scale also makes up for the norm that the quantized kernel behind it has
-    lost), a learned step the start value of its paper, like the steps of kernels; each 8-bit range
-    gets the smallest and largest value. Then the mean that quantization moves each output channel
-    by is taken out of the moving mean or the bias behind the layer.
+    The data goes once through the float network. The tensor that enters a quantizer decides about
+    its start values:
 
-    In an adaptive model all that is done for each bit-width by itself; a bias that they share stays
-    as it is.
+    - Thresholds, scales and clipping values become those with the smallest mean squared error.
+      The output scale of N2UQ also makes up for the norm that the quantized kernel behind it has
+      lost.
+    - A learned step gets the start value of its paper. The steps of kernels do, too.
+    - An 8-bit range reaches from the smallest to the largest value.
+
+    Quantization then moves the mean of each output channel. The last step takes this difference
+    out of the moving mean of the batch normalization behind the layer, or else out of the layer's
+    bias.
+
+    In an adaptive model, each bit-width is calibrated by itself. A bias that all bit-widths share
+    stays as it is.
 
     Source of the last step: "Data-Free Quantization Through Weight Equalization and Bias
     Correction" (ICCV 2019), section 4.2.
 
     Args:
         model: a model from `quantize_apply` with a scheme of this project; changed in place.
-        dataset: a `tf.data.Dataset` or iterable of batches, or one array. A batch is the model's
-            input or a tuple that starts with it, as for `fit`; labels are not read.
+        dataset: a `tf.data.Dataset`, an iterable of batches, or one array. A batch is the model's
+            input, or a tuple that starts with the input, as for `fit`. Labels are not read.
         verbose: 1 for a progress bar, 0 for silence.
-        seed: chooses which positions of the tensors are looked at.
+        seed: the seed of the random positions at which tensors are sampled.
 
     Raises:
-        TypeError: if `model` is not a tf_keras model.
+        TypeError: if `model` is not a tf_keras model, or `dataset` is none of these.
         ValueError: if the model has no quantizers, or the dataset is empty, has a wrong shape,
             or holds NaN or infinite values.
     """

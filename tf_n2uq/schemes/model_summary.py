@@ -1,4 +1,4 @@
-"""What a quantized Keras model consists of, before it is exported."""
+"""A table of the layers of a quantized Keras model, with bits, sizes and work."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ _SHORTEST_NAME = 8
 def summary(model: keras.Model, print_fn: Callable[[str], object] = print) -> None:
     """Prints the bits, sizes and work of every layer with a kernel, and totals.
 
-    Of an adaptive model it is the active bit-width; `others` are the values of all bit-widths.
-    Bytes are those of kernels at their bits, and of all else at 32. What a file stores is what
-    `tf_n2uq.tflite.inspect` tells of it: it has INT4 kernels for 2 and 3 bits.
+    For an adaptive model, the table shows the active bit-width, and the line `others` counts the
+    values of all bit-widths. The bytes of a kernel follow from its bits; all other values count 32
+    bits. A file may store more, for example INT4 for kernels of 2 and 3 bits;
+    `tf_n2uq.tflite.inspect` shows the bytes of a file.
 
     Args:
         model: a built Sequential or Functional model, quantized or not.
@@ -44,7 +45,7 @@ def summary(model: keras.Model, print_fn: Callable[[str], object] = print) -> No
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is subclassed or not built.
+        ValueError: if `model` is subclassed or not built.
     """
     check_model(model)
     graph = Graph.of_layers(model)
@@ -60,10 +61,10 @@ class _Row:
     """One call of one layer with a kernel.
 
     Attributes:
-        layer: the layer that computes, without its wrapper.
-        kernels: shape and bits of each of its kernels.
-        input_bits: bits of what it reads.
-        multiply_adds: products that are added up per image; None if the size of images is open.
+        layer: the layer with the kernel, without its wrapper.
+        kernels: the shape and the bits of each kernel of the layer.
+        input_bits: the bits of the layer's input.
+        multiply_adds: the number of products per image; None if the size of images is not known.
     """
 
     layer: keras.layers.Layer
@@ -108,7 +109,7 @@ def _read_row(graph: Graph, decisions: Decisions, step: Step) -> _Row:
 
 
 def _input_bits(graph: Graph, decisions: Decisions, step: Step) -> int:
-    """Bits of the quantizer whose output a call reads, perhaps padded, pooled or reshaped."""
+    """Returns the bits of the quantizer that makes the input of a call, 32 without a quantizer."""
     quantizer = decisions.input_quantizers.get(step.name)
     if quantizer is None:
         return _FLOAT_BITS
@@ -118,7 +119,11 @@ def _input_bits(graph: Graph, decisions: Decisions, step: Step) -> int:
 def _multiply_adds(
     shapes: dict[str, tuple[int, ...]], output: tuple[int | None, ...]
 ) -> int | None:
-    """Every position of the output, `[batch, …, channels]`, meets all values of a kernel once."""
+    """Returns the number of products per image; None if the size of the output is not known.
+
+    Each value of a kernel is multiplied once for each position of the output, whose shape is
+    `[batch, …, channels]`.
+    """
     positions = output[1:-1]
     if any(size is None for size in positions):
         return None

@@ -16,7 +16,7 @@ def format_table(
 
     Args:
         head: titles of the columns.
-        rows: as many cells each.
+        rows: the cells of each row, as many as there are titles.
         right: titles of the columns that are aligned at their right end, as numbers are.
     """
     cells = [tuple(head), *map(tuple, rows)]
@@ -33,7 +33,12 @@ def format_table(
 
 
 def titled(title: str, value: str) -> list[str]:
-    """Returns a line with a title; what is longer than the line goes on below, indented."""
+    """Returns the lines of a text with a title; lines below the first are indented.
+
+    Args:
+        title: the title, which stands in front of the first line.
+        value: the text.
+    """
     return textwrap.wrap(
         value,
         width=WIDTH,
@@ -43,5 +48,10 @@ def titled(title: str, value: str) -> list[str]:
 
 
 def shortened(name: str, width: int) -> str:
-    """Returns a name's end, which tells it from others, where all of it is too long."""
+    """Returns a name, or its end behind `…` if the name is too long.
+
+    Args:
+        name: the name. Names of layers differ at their ends more often than at their starts.
+        width: the largest number of characters.
+    """
     return name if len(name) <= width else f'…{name[1 - width :]}'

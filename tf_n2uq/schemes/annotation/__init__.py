@@ -1,1 +1,1 @@
-"""Networks of other origins, written with layers that the schemes know."""
+"""Rewriting of networks with nested models and TensorFlow functions into layers that are known."""

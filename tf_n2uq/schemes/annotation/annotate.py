@@ -19,15 +19,16 @@ from tf_n2uq.schemes.annotation.flattening import flatten
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 
-# What they compute is code, which no scheme can know.
+# These layers compute with code of the user, which no scheme can know.
 _HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
 
 
 def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.Model:
     """Annotates a model for `tfmot.quantization.keras.quantize_apply`, whatever it is made of.
 
-    Does what `tfmot.quantization.keras.quantize_annotate_model` does, and before that writes the
-    network with layers that the schemes know. It computes the same, up to rounding in float:
+    This function first rewrites the network with layers that the schemes know. Then it annotates
+    every layer, as `tfmot.quantization.keras.quantize_annotate_model` does. The new network
+    computes the same as `model`, up to rounding in float:
 
     - Models inside the model are dissolved into their layers. A layer whose name is taken gets
       the inner model's name in front.
@@ -37,22 +38,25 @@ def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.M
     - Layers that `tf_keras.applications` define for themselves become others, which load without
       custom objects.
 
-    What remains of TensorFlow functions, and `Lambda` layers, is not annotated and stays in
-    float; a warning names them. Annotations that layers have already, with or without a
-    `QuantizeConfig`, are kept.
+    `Lambda` layers, and TensorFlow functions for which there is no layer, are not annotated and
+    stay in float. A warning names them. A layer that has an annotation already, with or without a
+    `QuantizeConfig`, keeps it.
 
     Args:
         model: a built Sequential or Functional tf_keras model.
-        leave_out: regular expressions of layers that are not annotated and so stay in float; an
-            expression must match the whole name that the layer has without inner models.
+        leave_out: regular expressions for the names of layers that are not annotated and so stay
+            in float. An expression must match the whole name that a layer has after inner models
+            have been dissolved.
 
     Returns:
         A new model with the weights of `model`, not compiled.
 
     Raises:
-        TypeError: if `model` is not a tf_keras model, or `leave_out` not made of strings.
-        ValueError: if the model, or one inside it, is subclassed or not built, or computes with
-            variables that are no weights; or if an expression is not valid or matches no layer.
+        TypeError: if `model` is not a tf_keras model, or `leave_out` is no string and no list of
+            strings.
+        ValueError: if the model or an inner model is subclassed or not built; if a function
+            computes with a `tf.Variable` that is no weight of the model; or if an expression is
+            not valid or matches no layer.
     """
     check_model(model)
     graph = Graph.from_model(flatten(model))
@@ -71,9 +75,9 @@ def _check_no_variables(graph: Graph) -> None:
         if any(isinstance(leaf, tf.Variable) for leaf in tf.nest.flatten((step.args, step.kwargs))):
             raise ValueError(
                 f'model: layer {step.name!r} computes with a tf.Variable, which is no weight of '
-                'the model and cannot be copied with it; expected tensors and constants. Make it '
-                'a weight of a layer such as tf_n2uq.layers.ChannelScale, or a constant with '
-                'variable.numpy().'
+                'the model and cannot be copied with it; expected tensors and constants. Make the '
+                'variable a weight of a layer such as tf_n2uq.layers.ChannelScale, or a constant '
+                'with variable.numpy().'
             )
 
 
@@ -99,7 +103,8 @@ def _matching(graph: Graph, leave_out: str | Sequence[str]) -> set[str]:
         if not matching:
             raise ValueError(
                 f'leave_out: expected expressions that match the whole name of a layer, got '
-                f'{pattern.pattern!r}, which matches none of: {", ".join(names)}.'
+                f'{pattern.pattern!r}, which matches none of: {", ".join(names)}; correct the '
+                'expression.'
             )
         found |= matching
     return found
@@ -112,13 +117,14 @@ def _checked_patterns(leave_out: str | Sequence[str]) -> list[re.Pattern[str]]:
     ):
         raise TypeError(
             "leave_out: expected a regular expression or a list of them, such as ['head', "
-            f"'block1_.*'], got {leave_out!r}."
+            f"'block1_.*'], got {leave_out!r}; give such a list."
         )
     try:
         return [re.compile(pattern) for pattern in patterns]
     except re.error as error:
         raise ValueError(
-            f'leave_out: expected regular expressions, got {error.pattern!r} ({error}).'
+            f'leave_out: expected regular expressions, got {error.pattern!r} ({error}); correct '
+            'the expression.'
         ) from error
 
 

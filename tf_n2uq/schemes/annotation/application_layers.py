@@ -1,7 +1,7 @@
-"""Layers that `tf_keras.applications` define for themselves, as layers that the schemes know.
+"""Replacements for layers that modules of `tf_keras.applications` define for themselves.
 
-Those are in no public module and not registered, so that a model with them does not load without
-custom objects.
+Such layers are in no public module and are not registered. So a model with these layers does not
+load without custom objects, and the schemes do not know the layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tf_n2uq.layers import ChannelScale
 
 
 def replace_application_layers(graph: Graph) -> None:
-    """Replaces them in place; their steps keep their names.
+    """Replaces such layers by layers that the schemes know, in place. Steps keep their names.
 
     - ConvNeXt's `LayerScale` becomes `tf_n2uq.layers.ChannelScale`.
     - ConvNeXt's `StochasticDepth` becomes a `Dropout` of whole images.
@@ -34,7 +34,7 @@ def _replace_layer_scales(graph: Graph) -> None:
     scales: dict[int, keras.layers.Layer] = {}
     for step in graph:
         if type(step.layer) is LayerScale:
-            # One that is called several times stays one.
+            # A layer that is called several times stays one layer.
             scale = scales.setdefault(id(step.layer), ChannelScale(**_common(step.layer)))
             step.layer = scale
             step.restore = [(scale, arrays) for _, arrays in step.restore]

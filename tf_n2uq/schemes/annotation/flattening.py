@@ -1,4 +1,4 @@
-"""Models inside a model, dissolved into their layers."""
+"""Dissolving of models inside a model into their layers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tf_n2uq.graph.graph import CallReader, Graph, Ref
 
 
 def flatten(model: keras.Model) -> keras.Model:
-    """Returns the same network without models in it, or the model itself if there are none.
+    """Returns the same network without inner models, or the model itself if it has none.
 
-    Names of the outer layers stay. A layer of an inner model whose name is taken gets the inner
-    model's name in front. A `QuantizeAnnotate` wrapper gets the name of its layer. What an inner
-    model was told by `training=` its layers are told.
+    The names of outer layers stay. A layer of an inner model whose name is taken gets the inner
+    model's name in front. A `QuantizeAnnotate` wrapper gets the name of its layer. If an inner
+    model was called with `training=`, its layers are called with the same value.
 
     Args:
         model: a built Sequential or Functional model.
 
     Raises:
-        ValueError: if a model inside is subclassed, or is given a tensor of another rank than
-            its own input has.
+        ValueError: if an inner model is subclassed, or is called with a tensor of another rank
+            than its own input has.
     """
     if not any(isinstance(layer, (keras.Model, QuantizeAnnotate)) for layer in model.layers):
         return model
@@ -74,12 +74,12 @@ class _Flattener:
         return tf.nest.flatten(outputs)
 
     def _conform(self, ref: Ref, given: Any, expected: Any, name: str) -> Ref:
-        """Casts what an inner model is given to the type of its input, as Keras does."""
+        """Casts an input of an inner model to the dtype that the model expects, as Keras does."""
         if given.shape.rank != expected.shape.rank:
             raise ValueError(
                 f'model: expected the inner model {name!r} to be called with a tensor of shape '
-                f'{tuple(expected.shape)}, as its input is, got {tuple(given.shape)}. Reshape it '
-                'with a tf_keras.layers.Reshape in front.'
+                f'{tuple(expected.shape)}, which its input has, got {tuple(given.shape)}. Put a '
+                'tf_keras.layers.Reshape in front of the inner model.'
             )
         if given.dtype == expected.dtype:
             return ref
@@ -97,7 +97,10 @@ class _Flattener:
 
 
 def _flat_names(model: keras.Model) -> dict[int, str]:
-    """Returns a unique name for each layer, by its id: the outer models' layers choose first."""
+    """Returns a unique name for each layer, by the id of the layer.
+
+    Layers of outer models choose their names before those of inner models.
+    """
     names: dict[int, str] = {}
     taken: set[str] = set()
     level = [model]

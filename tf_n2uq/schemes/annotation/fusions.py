@@ -1,4 +1,4 @@
-"""Several layers that the schemes know as one."""
+"""Replacing of several layers by one layer that computes the same."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _LAYERS = keras.layers
 
 
 def fuse(graph: Graph, fixed: Collection[str]) -> None:
-    """Finds hard sigmoids, hard swishes and lines of lines and makes them one layer, in place.
+    """Replaces groups of layers by one layer each, in place.
 
     - relu6(x + 3) / 6 becomes `HardSigmoid`.
     - x·relu6(x + 3) / 6, with the division before or after the product, becomes `HardSwish`.
     - A `Rescaling` of a `Rescaling` becomes one.
 
-    The last layer's name stays. Nothing is fused whose inner tensors are read elsewhere.
+    The new layer has the name of the last layer of its group. A group stays as it is if other
+    layers read a tensor inside the group.
 
     Args:
         graph: the graph.
-        fixed: names of layers that stay as they are, as `Step.origin` has them.
+        fixed: the names of layers that stay as they are, as in `Step.origin`.
     """
     fusion = _Fusion(graph, fixed)
     for attempt in (fusion.hard_sigmoid, fusion.hard_swish, fusion.rescaling):
@@ -55,7 +56,7 @@ class _Fusion:
                 return
 
     def rescaling(self, step: Step) -> None:
-        """Merges a step with the one in front of it."""
+        """Replaces a `Rescaling` behind a `Rescaling` by one layer."""
         if not self._is_free(step, _LAYERS.Rescaling):
             return
         before = self._only_producer(step.inputs[0], _LAYERS.Rescaling)
@@ -72,27 +73,27 @@ class _Fusion:
         self._graph.drop_unused()
 
     def _before_gate(self, gate: Ref, divided: bool) -> Ref | None:
-        """Returns x of relu6(x + 3), or of relu6(x + 3) / 6."""
+        """Returns the tensor x if a tensor is relu6(x + 3), or relu6(x + 3) / 6 if divided."""
         if not divided:
             return self._before_relu6(self._only_producer(gate, _LAYERS.ReLU, _LAYERS.Activation))
         sigmoid = self._only_producer(gate, HardSigmoid)
         return None if sigmoid is None else sigmoid.inputs[0]
 
     def _before_relu6(self, step: Step | None) -> Ref | None:
-        """Returns x if a step computes relu6(x + 3)."""
+        """Returns the tensor x if a step computes relu6(x + 3)."""
         if step is None or not _is_relu6(step.layer):
             return None
         shift = self._only_producer(step.inputs[0], _LAYERS.Rescaling)
         return shift.inputs[0] if shift is not None and _is_line(shift, 1, 3) else None
 
     def _behind_sixth(self, step: Step) -> Step | None:
-        """Returns the step whose output a step divides by six."""
+        """Returns the step in front of a step that divides by six."""
         if not self._is_free(step, _LAYERS.Rescaling) or not _is_line(step, 1 / 6, 0):
             return None
         return self._only_producer(step.inputs[0])
 
     def _only_producer(self, ref: Ref, *kinds: type) -> Step | None:
-        """Returns the step that makes a tensor which nothing else reads, if of these kinds."""
+        """Returns the step that makes a tensor, if it is of these kinds and has one reader."""
         step = self._graph.producer(ref)
         if not self._is_free(step, *kinds) or self._graph.is_output(ref):
             return None

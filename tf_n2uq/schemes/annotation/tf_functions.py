@@ -1,7 +1,7 @@
-"""TensorFlow functions that were called on a model's tensors, as Keras layers.
+"""Replacing of TensorFlow functions, which were called on a model's tensors, by Keras layers.
 
-Keras wraps each such call into a layer, `TFOpLambda`, that TFMOT can neither annotate nor
-quantize and that keeps its constants in the call.
+Keras wraps each such call into a layer, `TFOpLambda`. TFMOT can neither annotate nor quantize this
+layer, which keeps its constants in the call.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tf_n2uq._compat.keras_layers import SlicingOpLambda, TFOpLambda
 from tf_n2uq.graph.graph import Graph, Ref, Step
 
 _LAYERS = keras.layers
-# The new layer and what it is called with.
+# The new layer, and the tensor or the list of tensors that it is called with.
 _Call = tuple[keras.layers.Layer, Any]
 
 
 def replace_operators(graph: Graph) -> None:
-    """Makes layers of the calls of TensorFlow functions, in place.
+    """Replaces calls of TensorFlow functions by Keras layers, in place.
 
-    A step that becomes a layer keeps its name. What has no layer that computes the same stays.
+    Steps keep their names. A call stays if no layer computes the same.
 
     Args:
-        graph: the graph as read from a model, with `specs`.
+        graph: the graph as it was read from a model, with `specs`.
     """
     for step in graph:
         if not isinstance(step.layer, TFOpLambda):
@@ -53,10 +53,10 @@ class _Operation:
     """One call of a TensorFlow function.
 
     Attributes:
-        name: of the step.
-        arguments: of the call by parameter name, defaults included; `Ref`s for tensors.
-        graph: where the call stands.
-        output: shape and type of the result.
+        name: the name of the step.
+        arguments: the arguments of the call by parameter name, with defaults; `Ref`s for tensors.
+        graph: the graph that holds the call.
+        output: the shape and the dtype of the result.
     """
 
     name: str
@@ -80,7 +80,10 @@ class _Operation:
         return kind(*args, name=self.name, dtype=self.output.dtype.name, **kwargs)
 
     def merge(self, kind: type, refs: list[Any]) -> _Call | None:
-        """Returns a layer that merges tensors of one rank: others Keras would align differently."""
+        """Returns a layer that merges tensors, or None if their ranks differ.
+
+        Keras aligns tensors of different ranks differently than TensorFlow does.
+        """
         return (self.layer(kind), list(refs)) if self.have_one_rank(refs) else None
 
     def have_one_rank(self, refs: list[Any]) -> bool:
@@ -89,7 +92,13 @@ class _Operation:
         return len({len(self.shape(ref)) for ref in refs}) == 1
 
     def rescale(self, ref: Any, scale: Any, offset: Any) -> _Call | None:
-        """Returns a layer for `tensor · scale + offset`; both are numbers, or one per channel."""
+        """Returns a layer for `tensor · scale + offset`, or None if a `Rescaling` cannot do it.
+
+        Args:
+            ref: the tensor.
+            scale: one number, or one number per channel.
+            offset: likewise.
+        """
         if not isinstance(ref, Ref):
             return None
         values = [self._per_channel(value, self.shape(ref)) for value in (scale, offset)]
@@ -109,8 +118,8 @@ class _Operation:
 
 
 def _constant(value: Any) -> np.ndarray | None:
-    """Returns a float64 array, or None for what is no constant."""
-    # A variable may change until the model is used.
+    """Returns a float64 array, or None for a value that is no constant."""
+    # The value of a variable may still change.
     if value is None or isinstance(value, (Ref, tf.Variable)):
         return None
     try:
@@ -228,7 +237,7 @@ def _concatenate(call: _Operation) -> _Call | None:
 
 
 def _reshape(call: _Operation) -> _Call | None:
-    """For whatever changes the shape only and leaves each image its numbers."""
+    """Replaces functions that change the shape only, and leave each image its own numbers."""
     tensor, *_ = call.arguments.values()
     before, after = call.shape(tensor), tuple(call.output.shape)
     if None in before[1:] or not after:
@@ -243,7 +252,7 @@ def _reshape(call: _Operation) -> _Call | None:
 
 
 def _shape_per_image(call: _Operation) -> tuple[int, ...]:
-    """Returns the shape behind `tf.shape(x)[0]`; () if the argument is anything else."""
+    """Returns the sizes behind `tf.shape(x)[0]` in the argument `shape`; () for other arguments."""
     shape = call.arguments.get('shape')
     if not isinstance(shape, (list, tuple)) or not isinstance(shape[0], Ref):
         return ()
@@ -268,7 +277,7 @@ def _transpose(call: _Operation) -> _Call | None:
 
 
 def _reduce(kind: type) -> _Rule:
-    """For a reduction over all rows and columns."""
+    """Returns a rule for a reduction over all rows and columns."""
 
     def rule(call: _Operation) -> _Call | None:
         tensor, axes = call['input_tensor'], _constant(call['axis'])
@@ -294,7 +303,7 @@ def _pad(call: _Operation) -> _Call | None:
 
 
 def _slice(call: _Operation) -> _Call | None:
-    """For rows and columns that are left out at the border, or skipped at equal steps."""
+    """Replaces slices that leave out rows and columns at the border, or take every n-th one."""
     shape = call.shape(call['tensor'])
     taken = _taken(call['slice_spec'], len(shape))
     if taken is None or len(taken) != 4 or None in shape[1:3]:
@@ -308,14 +317,14 @@ def _slice(call: _Operation) -> _Call | None:
     if steps == (1, 1) and all(ranges):
         return call.layer(_LAYERS.Cropping2D, borders, data_format='channels_last'), call['tensor']
     if min(steps) > 0 and borders == ((0, 0), (0, 0)):
-        # A window of one pixel takes what stands at the steps.
+        # A pooling with windows of one pixel takes the pixels at the steps.
         pooling = call.layer(_LAYERS.MaxPooling2D, 1, steps, data_format='channels_last')
         return pooling, call['tensor']
     return None
 
 
 def _taken(spec: Any, rank: int) -> list[slice] | None:
-    """Returns a slice per axis, or None if the axes do not stay as they are."""
+    """Returns one slice for each axis, or None if the result has other axes than the input."""
     parts = list(spec) if isinstance(spec, (list, tuple)) else [spec]
     rest = [index for index, part in enumerate(parts) if part is Ellipsis] or [len(parts)]
     whole = {'start': None, 'stop': None, 'step': None}
@@ -329,7 +338,7 @@ def _taken(spec: Any, rank: int) -> list[slice] | None:
 
 
 _Rule = Callable[[_Operation], _Call | None]
-# Keyed by TensorFlow's own name of the function.
+# The keys are the names that TensorFlow gives the functions.
 _RULES: dict[str, _Rule] = {
     '__operators__.add': _add,
     '__operators__.getitem': _slice,

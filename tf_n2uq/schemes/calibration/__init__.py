@@ -1,1 +1,1 @@
-"""Start values from data, for one bit-width."""
+"""Calibration of a network of one bit-width: start values from kernels and from data."""

@@ -1,4 +1,4 @@
-"""Statistics of batch normalizations, measured anew."""
+"""New measurement of the statistics of batch normalizations."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tf_n2uq.schemes.calibration.one_width import dataset_length, list_batches
 def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -> None:
     """Sets the moving mean and variance of batch normalizations to the average over data.
 
-    Weights stay as they are. The data runs through the network as in training, each normalization
-    by its batch, and the moments of all batches count alike; 8-bit ranges follow the data. Use
-    batches as large as in training.
+    Weights stay as they are. The data runs through the network as in training, so each
+    normalization uses the moments of the batch. The moments of all batches count alike. 8-bit
+    ranges follow the data. Use batches as large as in training.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
     2020), direct adaptation.
 
     Args:
-        model: a Sequential or Functional model with batch normalizations, changed in place; an
-            adaptive one has those of its active bit-width changed.
+        model: a Sequential or Functional model with batch normalizations, changed in place. In an
+            adaptive model, the statistics of the active bit-width change.
         dataset: as for `tf_n2uq.calibrate`.
         verbose: 1 for a progress bar, 0 for silence.
 
@@ -38,7 +38,10 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
         layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
     if not layers:
-        raise ValueError(f'model: expected batch normalizations, got {model.name!r} without any.')
+        raise ValueError(
+            f'model: expected batch normalizations, got {model.name!r} without any; give a '
+            'model with BatchNormalization layers.'
+        )
     momentum = tf.Variable(0.0, trainable=False)
     run = tf.function(lambda inputs: model(inputs, training=True), reduce_retracing=True)
     before = [layer.momentum for layer in layers]
@@ -46,10 +49,10 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
     count = 0
     try:
         for layer in layers:
-            # Past Keras, which would count the variable among the layer's own.
+            # Keras' own `__setattr__` would count the variable among the layer's variables.
             object.__setattr__(layer, 'momentum', momentum)
         for inputs in list_batches(model, dataset):
-            # What 0/1, 1/2, 2/3, … keep of an average makes it that of all batches so far.
+            # With momentums 0/1, 1/2, 2/3, …, the average is that of all batches so far.
             momentum.assign(count / (count + 1))
             run(inputs)
             count += 1
@@ -58,4 +61,4 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
         for layer, value in zip(layers, before, strict=True):
             object.__setattr__(layer, 'momentum', value)
     if not count:
-        raise ValueError('dataset: expected at least one batch, got an empty dataset.')
+        raise ValueError('dataset: expected at least one batch, got an empty dataset; give a batch.')

@@ -1,4 +1,4 @@
-"""Keeps the first two moments of a layer's output where the float network had them."""
+"""Correction of biases, so that outputs have the mean that they have in the float network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from tf_n2uq.quantizers.statistics import TensorStatistics
 def kernel_gain(layer: QuantizedKernel) -> float:
     """Returns the factor that brings a quantized kernel closest to the float one.
 
-    That is the least-squares solution `<w, w_q> / <w_q, w_q>` over all kernels of the layer.
+    This is the least-squares solution `<w, w_q> / <w_q, w_q>` over all kernels of the layer.
+
+    Args:
+        layer: a built layer.
+
+    Returns:
+        The factor, > 0; 1 for a kernel of zeros.
     """
     product = norm = 0.0
     for attribute, quantized in layer.quantized_kernels().items():
@@ -30,19 +36,21 @@ def correct_bias(
     measured: TensorStatistics,
     gain: float = 1.0,
 ) -> None:
-    """Takes the mean that quantization moves each output channel by out of what follows.
+    """Makes up for the change of the mean of each output channel that quantization causes.
 
-    The moving mean of the batch normalization behind the layer takes it up, else the layer's
-    bias; a layer with neither is left as it is, and so is a transposed convolution, whose
-    outputs see different parts of its kernel. Borders are not considered.
+    The change is added to the moving mean of the batch normalization behind the layer, or else
+    subtracted from the layer's bias. A layer with neither is left as it is. A transposed
+    convolution is left as it is, too, because its outputs see different parts of its kernel. The
+    padding at the border of images is not considered.
 
     Args:
         quantizer: the calibrated quantizer in front of the layer.
-        kernel: the layer, whose bias is changed in place where it has no batch normalization.
-        line: the layer whose slope and offset the layer's operator takes on; the moving mean of a
-            batch normalization is changed in place.
-        measured: what enters the quantizer.
-        gain: how much larger the float kernel is, where quantized ones have a scale of their own.
+        kernel: the layer. Its bias is changed in place if no batch normalization is behind it.
+        line: the layer whose slope and offset the layer's operator takes on, or None. The moving
+            mean of a batch normalization is changed in place.
+        measured: the statistics of the tensor that enters the quantizer.
+        gain: the factor by which the float kernel is larger than a quantized kernel that has a
+            scale of its own.
     """
     if isinstance(kernel.layer, keras.layers.Conv2DTranspose):
         return

@@ -1,4 +1,4 @@
-"""Start values for what stands around a kernel that has just been given a quantizer."""
+"""Start values for the quantizers of kernels, and for the normalizations behind the kernels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tf_n2uq.schemes.calibration.bias_correction import kernel_gain
 
 
 def start_kernels(graph: Graph) -> None:
-    """Lets the kernels' quantizers start from their kernels, in place.
+    """Gives the quantizers of kernels start values from their kernels, in place.
 
-    Where quantized kernels come in a scale of their own, the moving mean and variance of the batch
-    normalizations behind a layer change with it, so that the network still predicts: in training
-    they would follow by themselves.
+    Some methods give quantized kernels a scale of their own. Then the moving mean and the moving
+    variance of a batch normalization behind the layer are scaled as well, so that the network
+    still predicts. In training these statistics would follow by themselves.
 
     Args:
-        graph: what the rewrite has just made, of built layers with their float weights.
+        graph: a graph that has just been rewritten, of built layers with their float weights.
     """
     for step in graph:
         if isinstance(step.layer, QuantizedKernel):
@@ -33,7 +33,7 @@ def start_kernels(graph: Graph) -> None:
 
 
 def start_quantizers(kernel: QuantizedKernel) -> None:
-    """Sets the variables of a layer's kernel quantizers to what suits the kernels.
+    """Sets the variables of a layer's kernel quantizers to values that suit the kernels.
 
     Args:
         kernel: the layer, changed in place.
@@ -48,23 +48,23 @@ def start_quantizers(kernel: QuantizedKernel) -> None:
 
 
 def scale_gain(kernel: QuantizedKernel) -> float:
-    """Returns what a quantized kernel is to be multiplied by to be as large as the float one.
+    """Returns the factor that makes a quantized kernel as large as the float kernel.
 
     Args:
         kernel: the layer.
 
     Returns:
-        `kernel_gain` of a layer whose quantizers do not keep the scale of a kernel; 1 else.
+        `kernel_gain` if a quantizer of the layer does not keep the scale of a kernel, else 1.
     """
     for _, quantizer, _ in kernel.kernel_quantizers:
-        # Those of somebody else are taken to keep it.
+        # Quantizers of other packages are assumed to keep the scale.
         if isinstance(quantizer, KernelQuantizer) and not quantizer.keeps_scale:
             return kernel_gain(kernel)
     return 1.0
 
 
 def in_quantized_scale(kernel: QuantizedKernel) -> list[np.ndarray]:
-    """Returns a layer's float weights, the kernels as large as the quantized ones.
+    """Returns the float weights of a layer, with kernels as large as the quantized kernels.
 
     Args:
         kernel: the layer.
@@ -83,11 +83,11 @@ def in_quantized_scale(kernel: QuantizedKernel) -> list[np.ndarray]:
 def _rescale_statistics(
     normalization: keras.layers.BatchNormalization, gain: float, bias: np.ndarray | None
 ) -> None:
-    """Makes the moving moments of an output those of the output of a kernel 1/gain as large."""
+    """Changes the statistics of a normalization to those behind a kernel 1/gain times as large."""
     offset = 0.0 if bias is None else np.asarray(bias, np.float64)
     mean = np.asarray(normalization.moving_mean, np.float64)
     variance = np.asarray(normalization.moving_variance, np.float64)
-    # The bias is not rescaled; what is added to the variance is not either.
+    # Neither the bias nor epsilon is rescaled.
     normalization.moving_mean.assign((mean - offset) / gain + offset)
     epsilon = normalization.epsilon
     normalization.moving_variance.assign(np.maximum((variance + epsilon) / gain**2 - epsilon, 0.0))

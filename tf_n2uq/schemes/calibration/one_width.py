@@ -1,4 +1,4 @@
-"""Start values for a quantized network from one pass of float data."""
+"""Calibration of the quantizers of a network that has one bit-width."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _ROWS_PER_BATCH = 1024
 
 
 def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: int) -> None:
-    """Sets the quantizers of a model that has one bit-width, see `tf_n2uq.calibrate`.
+    """Calibrates the quantizers of a model that has one bit-width, see `tf_n2uq.calibrate`.
 
     Args:
         model: a quantized model, changed in place.
         dataset: as for `tf_n2uq.calibrate`.
         verbose: 1 for a progress bar, 0 for silence.
-        seed: chooses which positions of the tensors are looked at.
+        seed: the seed of the random positions at which tensors are sampled.
 
     Raises:
         ValueError: as `tf_n2uq.calibrate`.
@@ -67,20 +67,21 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
 def collect_statistics(
     names: list[str], network: GraphFunction, dataset: Any, verbose: int = 1, seed: int = 0
 ) -> dict[str, TensorStatistics]:
-    """Runs a network over data and looks at each of its outputs.
+    """Runs a network over data and collects statistics of each of its outputs.
 
     Args:
-        names: what to call the outputs.
-        network: returns a tensor for each name.
-        dataset: as for `calibrate`.
-        verbose: 1 for a progress bar.
-        seed: of the sampled positions.
+        names: the names of the outputs.
+        network: returns one tensor for each name, in this order.
+        dataset: as for `tf_n2uq.calibrate`.
+        verbose: 1 for a progress bar, 0 for silence.
+        seed: the seed of the random positions at which tensors are sampled.
 
     Returns:
-        `{name: what was seen}`.
+        The statistics of each output, by its name.
 
     Raises:
-        ValueError: as `calibrate`.
+        TypeError: as `tf_n2uq.calibrate`.
+        ValueError: as `tf_n2uq.calibrate`.
     """
     measure: Callable[..., Any] | None = None
     collected: dict[str, TensorStatistics] = {}
@@ -96,15 +97,24 @@ def collect_statistics(
             collected[name] = new if old is None else old.merged(new, generator)
         progress.add(1)
     if not collected:
-        raise ValueError('dataset: expected at least one batch, got an empty dataset.')
+        raise ValueError('dataset: expected at least one batch, got an empty dataset; give a batch.')
     return collected
 
 
 def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[Any]:
-    """Yields the model's inputs, batch by batch, checked.
+    """Yields the inputs of a model, batch by batch, without labels.
+
+    Args:
+        model: the model or function whose `inputs` say which shapes are expected.
+        dataset: as for `tf_n2uq.calibrate`.
+
+    Yields:
+        A nest of float32 tensors. Empty batches are left out.
 
     Raises:
-        ValueError: on a wrong shape, or NaN or infinite values; the batch is named.
+        TypeError: if `dataset` is no dataset, no iterable and no array.
+        ValueError: if a batch has a wrong shape, or holds NaN or infinite values. The error says
+            which batch.
     """
     for number, batch in enumerate(_as_iterable(dataset)):
         if isinstance(batch, (tuple, list)) and len(batch) > 1:
@@ -120,12 +130,14 @@ def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[A
         ):
             raise ValueError(
                 f'dataset: expected batches of shape {shapes} (None: any size), got '
-                f'{[tuple(tensor.shape) for tensor in got]} in batch {number}.'
+                f'{[tuple(tensor.shape) for tensor in got]} in batch {number}; give batches as for '
+                'fit.'
             )
         for tensor in got:
             if not bool(tf.reduce_all(tf.math.is_finite(tensor))):
                 raise ValueError(
-                    f'dataset: expected finite values, got NaN or infinity in batch {number}.'
+                    f'dataset: expected finite values, got NaN or infinity in batch {number}; '
+                    'leave such values out.'
                 )
         if got[0].shape[0]:
             yield inputs
@@ -137,13 +149,13 @@ def _as_iterable(dataset: Any) -> Iterable[Any]:
     if not isinstance(dataset, Iterable):
         raise TypeError(
             'dataset: expected a tf.data.Dataset, an iterable of batches or an array, got '
-            f'{type(dataset).__name__}.'
+            f'{type(dataset).__name__}; give one of these.'
         )
     return dataset
 
 
 def dataset_length(dataset: Any) -> int | None:
-    """Returns how many batches a dataset has; None if it does not say."""
+    """Returns the number of batches of a dataset; None if it is not known or not finite."""
     if not isinstance(dataset, tf.data.Dataset):
         return None
     length = int(dataset.cardinality())
@@ -151,12 +163,17 @@ def dataset_length(dataset: Any) -> int | None:
 
 
 def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
-    """Returns the quantizers' names, and the float network that outputs what enters them.
+    """Returns the float network of a quantized model, as far as its quantizers need it.
 
-    Its kernels are as large as the quantized ones, see `in_quantized_scale`.
+    The kernels of the float network are as large as the quantized kernels, see
+    `in_quantized_scale`.
 
     Args:
-        model: a quantized model; it stays as it is, weights are copied.
+        model: a quantized model. It stays as it is, and its weights are copied.
+
+    Returns:
+        The names of the quantizers in the order of execution, and a function that returns, in this
+        order, the tensors which enter the quantizers.
     """
     graph = Graph.from_model(model)
     quantizers = [step for step in graph.in_order() if isinstance(step.layer, Quantize)]
@@ -174,7 +191,12 @@ def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
 
 
 def _make_measure(network: GraphFunction, inputs: Any) -> Callable[..., Any]:
-    """Returns a function of inputs like these, in batches of any size, and a seed."""
+    """Returns a function that measures the outputs of a network.
+
+    The function takes inputs like these, in batches of any size, and a seed of two int32 numbers.
+    It returns for each output the smallest value, the largest value, and rows at random positions,
+    float32 `[rows, channels]`.
+    """
 
     @tf.function
     def measure(inputs: Any, seed: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
@@ -195,7 +217,7 @@ def _make_measure(network: GraphFunction, inputs: Any) -> Callable[..., Any]:
 
     shapes = [tensor.shape for tensor in tf.nest.flatten(network.inputs)]
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    # Traced here and not by calls, which TensorFlow would warn of where several are calibrated.
+    # Where many models are calibrated, TensorFlow would warn of functions that calls have traced.
     return measure.get_concrete_function(
         tf.nest.pack_sequence_as(inputs, specs), tf.TensorSpec([2], tf.int32)
     )
