@@ -75,7 +75,7 @@ def test_every_quantizer_of_the_wider_model_still_has_a_layer_that_is_there():
 @pytest.mark.parametrize(
     ('bits', 'error', 'message'),
     [
-        (4, ValueError, 'bits: expected a bit-width that .* has not, got 4'),
+        (4, ValueError, 'bits: expected .* does not have yet, got 4; choose another one than 4, 2'),
         (1, ValueError, 'bits: expected .* from 2 to 8, got 1'),
         (3.0, TypeError, 'bits: expected'),
     ],

@@ -1,4 +1,4 @@
-"""The graph rewrite of a network that runs at several bit-widths."""
+"""The rewrite of a network that runs at several bit-widths."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _INT8 = 8
 
 
 class AdaptiveLayoutTransform(LowBitLayoutTransform):
-    """Rewrites a model as for one bit-width, and gives every bit-width what is to be its own.
+    """Rewrites a model as for one bit-width, and then makes layers switch between bit-widths.
 
-    That is a quantizer for each kernel and input, a range for each other tensor, and the
-    parameters of each batch normalization. Kernels, biases and slopes are shared.
+    Every bit-width gets its own quantizer for each kernel and input, its own range for each other
+    tensor, and its own parameters of each batch normalization. All bit-widths share kernels,
+    biases and slopes.
     """
 
     def __init__(
@@ -50,24 +51,26 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
 
 
 def _starts_from_kernel(layer: keras.layers.Layer) -> bool:
-    """Whether something at or behind a layer starts from its kernel, see `start_kernels`."""
+    """Tells whether `start_kernels` changes anything at a layer or behind it."""
     if not isinstance(layer, QuantizedKernel):
         return False
     for _, quantizer, weights in layer.kernel_quantizers:
         adaptive = isinstance(quantizer, AdaptiveQuantizer)
         each = quantizer.quantizers.values() if adaptive else [quantizer]
-        # Those of somebody else are taken to keep the scale.
+        # Quantizers of other packages are assumed to keep the scale.
         if weights or not all(getattr(one, 'keeps_scale', True) for one in each):
             return True
     return False
 
 
 def quantize_at_8_bits(graph: Graph, step: Step) -> None:
-    """Gives a quantizer that has none at 8 bits a range, unless there is one in front.
+    """Gives an adaptive quantizer a range at 8 bits, if it needs one and has none.
+
+    A quantizer behind an 8-bit range needs none: at 8 bits it passes its input on.
 
     Args:
         graph: the graph of an adaptive network.
-        step: a step of it, changed in place.
+        step: a step of the graph, changed in place.
     """
     quantizer = step.layer.quantizer if isinstance(step.layer, Quantize) else None
     if not isinstance(quantizer, AdaptiveQuantizer) or None not in quantizer.quantizers.values():

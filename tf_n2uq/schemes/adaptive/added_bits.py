@@ -1,4 +1,4 @@
-"""A bit-width that an adaptive model was not trained for."""
+"""Adding of a bit-width that an adaptive model was not trained for."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ _INT8 = 8
 
 
 def add_bits(model: keras.Model, bits: int, dataset: Any, verbose: int = 1) -> keras.Model:
-    """Returns an adaptive model with one bit-width more, which no training has seen.
+    """Returns an adaptive model with one more bit-width, without training.
 
-    The new bit-width takes scale and offset of normalizations over from the nearest one that the
-    model has, its thresholds, clipping values and ranges from the data as `calibrate` does, and
-    its batch normalization statistics from the data as `recalibrate_batch_norm` does.
+    The new bit-width takes over the scale and offset of normalizations from the nearest bit-width
+    of the model. It gets thresholds, clipping values and ranges from the data, as by `calibrate`,
+    and statistics of batch normalizations from the data, as by `recalibrate_batch_norm`.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths" (CVPR
     2020), direct adaptation.
 
     Args:
-        model: a model from `quantize_apply` with `AdaBitsScheme`, trained; it stays as it is.
+        model: a trained model from `quantize_apply` with `AdaBitsScheme`; it stays as it is.
         bits: the new bit-width, 2..8.
-        dataset: as for `calibrate`; use batches as large as in training.
+        dataset: as for `tf_n2uq.calibrate`; use batches as large as in training.
         verbose: 1 for progress bars, 0 for silence.
 
     Returns:
-        A model that runs at the bit-widths of `model`, as it does, and at the new one.
+        A model that runs at the bit-widths of `model`, with the same results, and at the new one.
 
     Raises:
-        TypeError: if `model` is not a tf_keras model, or `bits` not an integer.
-        ValueError: if the model is subclassed, not built or not adaptive; has that bit-width, or
-            8 bits only; or the dataset is empty, has a wrong shape or holds NaN.
+        TypeError: if `model` is not a tf_keras model, or `bits` is not an integer.
+        ValueError: if the model is subclassed, not built or not adaptive; if it has this bit-width
+            already, or 8 bits only; or if the dataset is empty, has a wrong shape, or holds NaN or
+            infinite values.
     """
     check_model(model)
     check_adaptive(model)
@@ -70,7 +71,7 @@ def add_bits(model: keras.Model, bits: int, dataset: Any, verbose: int = 1) -> k
     calibrate_one_width(single, dataset, verbose, seed=0)
     absorb(wider, single, bits)
     if any(isinstance(layer, SwitchableBatchNormalization) for layer in wider.layers):
-        # Extracted anew, with those quantizers as trained that do not switch.
+        # A new extraction has the trained values of those quantizers that do not switch.
         single = extract(wider, bits)
         recalibrate_batch_norm(single, dataset, verbose)
         absorb(wider, single, bits)
@@ -81,18 +82,21 @@ def _check_new(model: keras.Model, bits: int) -> None:
     widths = bit_widths(model)
     if bits in widths:
         raise ValueError(
-            f'bits: expected a bit-width that model {model.name!r} has not, got {bits}; it has '
-            f'{", ".join(map(str, widths))}.'
+            f'bits: expected a bit-width that model {model.name!r} does not have yet, got {bits}; '
+            f'choose another one than {", ".join(map(str, widths))}.'
         )
     if widths == (_INT8,):
         raise ValueError(
-            f'model: expected a bit-width below 8 to take after, got {model.name!r} with 8 only. '
-            'Quantize the float model with AdaBitsScheme and more bit-widths.'
+            f'model: expected a bit-width below 8 besides 8, got {model.name!r} with 8 only; '
+            'quantize the float model with AdaBitsScheme and more bit-widths.'
         )
 
 
 def _widen(step: Step, bits: int) -> None:
-    """Gives a step with an adaptive layer room for one more bit-width; weights are copied later."""
+    """Makes room for one more bit-width in a step with an adaptive layer.
+
+    The new layer has no weights yet.
+    """
     layer = step.layer
     if isinstance(layer, SwitchableBatchNormalization):
         widths = sorted([*layer.bit_widths, bits], reverse=True)
@@ -127,7 +131,7 @@ def _widened(quantizer: AdaptiveQuantizer, bits: int) -> AdaptiveQuantizer:
 
 
 def _start_like(model: keras.Model, other: keras.Model) -> None:
-    """Copies the variables that are alike in two networks of the same layers."""
+    """Copies the variables of another network that have the same name and shape."""
     variables = {variable.name: variable for variable in other.weights}
     for variable in model.weights:
         counterpart = variables.get(variable.name)

@@ -1,4 +1,4 @@
-"""Models that run at several bit-widths: switching, and one bit-width by itself."""
+"""Switching of models that run at several bit-widths, and extraction of one bit-width."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalizati
 from tf_n2uq.quantizers import AdaptiveQuantizer
 from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
 
-# A variable of an adaptive model, its counterpart in a model of one bit-width, and whose it is.
+# A variable of an adaptive model, its counterpart in a model of one bit-width, and its owner.
 _Pair: TypeAlias = 'tuple[tf.Variable, tf.Variable, Sharing]'
 
 
@@ -29,7 +29,7 @@ def bit_widths(model: keras.Model) -> tuple[int, ...]:
         model: any tf_keras model.
 
     Returns:
-        The bit-widths; () for a model that is not adaptive.
+        The bit-widths, 2..8 each; () for a model that is not adaptive.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
@@ -52,7 +52,7 @@ def active_bits(model: keras.Model) -> int:
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is not adaptive.
+        ValueError: if `model` is not adaptive.
     """
     check_adaptive(model)
     return next(_switches(model)).active_bits
@@ -61,9 +61,8 @@ def active_bits(model: keras.Model) -> int:
 def set_bits(model: keras.Model, bits: int) -> None:
     """Switches an adaptive model to one of its bit-widths, in place.
 
-    From then on calls, `predict`, `evaluate`, `fit`, `save` and `summary` are those of that
-    bit-width. A `tf.function` of the user's own that has been traced keeps the bit-width that it
-    was traced with.
+    From then on, calls, `predict`, `evaluate`, `fit`, `save` and `summary` use this bit-width. A
+    `tf.function` of the user that has been traced keeps the bit-width at which it was traced.
 
     Args:
         model: a model from `quantize_apply` with `AdaBitsScheme`.
@@ -71,24 +70,25 @@ def set_bits(model: keras.Model, bits: int) -> None:
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is not adaptive, or has no such bit-width; the error lists those it has.
+        ValueError: if `model` is not adaptive, or does not have this bit-width. The error lists the
+            bit-widths of the model.
     """
     check_bits_of(model, bits)
     for switch in _switches(model):
         switch.active_bits = bits
     for layer in all_layers(model):
         if isinstance(layer, keras.Model):
-            # Keras has traced these at another bit-width.
+            # Keras has traced these functions at another bit-width.
             layer.train_function = layer.train_tf_function = None
             layer.test_function = layer.predict_function = None
 
 
 @contextlib.contextmanager
 def at_bits(model: keras.Model, bits: int) -> Iterator[None]:
-    """Runs an adaptive model at one of its bit-widths within a block that is being traced.
+    """Runs an adaptive model at one of its bit-widths, within a block that is being traced.
 
     Args:
-        model: an adaptive model; afterwards it is at the bit-width that it was at.
+        model: an adaptive model. After the block, it has its former bit-width again.
         bits: one of its bit-widths.
     """
     switches = list(_switches(model))
@@ -105,8 +105,8 @@ def at_bits(model: keras.Model, bits: int) -> Iterator[None]:
 def extract(model: keras.Model, bits: int) -> keras.Model:
     """Returns one bit-width of an adaptive model as a model of its own.
 
-    It is what the method's own scheme makes for that bit-width, with the weights that the adaptive
-    model has: it can be trained on, saved, converted and compared by itself.
+    The new model is the one that the scheme of the method makes for this bit-width, with the
+    weights of the adaptive model. It can be trained further, saved, converted and compared.
 
     Args:
         model: a model from `quantize_apply` with `AdaBitsScheme`; it stays as it is.
@@ -117,7 +117,8 @@ def extract(model: keras.Model, bits: int) -> keras.Model:
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is subclassed, not built or not adaptive, or has no such bit-width.
+        ValueError: if `model` is subclassed, not built or not adaptive, or does not have this
+            bit-width.
     """
     check_model(model)
     check_bits_of(model, bits)
@@ -132,23 +133,23 @@ def extract(model: keras.Model, bits: int) -> keras.Model:
 
 
 class Sharing(enum.Enum):
-    """Whose a variable of an adaptive model is."""
+    """The owner of a variable of an adaptive model."""
 
-    OWN = 'a bit-width has it for itself'
-    QUANTIZER = 'it belongs to a quantizer that does not switch'
-    WEIGHT = 'all bit-widths learn it'
+    OWN = 'one bit-width alone has the variable'
+    QUANTIZER = 'a quantizer that does not switch has the variable'
+    WEIGHT = 'all bit-widths learn the variable'
 
 
 def absorb(
     model: keras.Model, single: keras.Model, bits: int, sharing: Sharing = Sharing.OWN
 ) -> None:
-    """Gives an adaptive model what a model of one of its bit-widths has come to.
+    """Copies some variables of a model of one bit-width into the adaptive model.
 
     Args:
         model: an adaptive model, changed in place.
-        single: what `extract` made of it for these bits, calibrated or the like since.
+        single: the model that `extract` has made for this bit-width, calibrated or trained since.
         bits: the bit-width.
-        sharing: which of the variables.
+        sharing: the owner of the variables to copy.
     """
     for adaptive, own, whose in _pairs(model, single, bits):
         if whose is sharing:
@@ -156,11 +157,11 @@ def absorb(
 
 
 def copy_into(model: keras.Model, single: keras.Model, bits: int) -> None:
-    """Gives an adaptive model all weights of a model of one of its bit-widths.
+    """Copies all variables of a model of one bit-width into the adaptive model.
 
     Args:
         model: an adaptive model, changed in place.
-        single: a model as `extract` makes it for these bits.
+        single: a model like the one that `extract` makes for this bit-width.
         bits: the bit-width.
     """
     for adaptive, own, _ in _pairs(model, single, bits):
@@ -168,11 +169,15 @@ def copy_into(model: keras.Model, single: keras.Model, bits: int) -> None:
 
 
 def check_bits_of(model: keras.Model, bits: Any) -> None:
-    """Checks for an adaptive model, and a bit-width that it has.
+    """Checks that a model is adaptive and has a bit-width.
+
+    Args:
+        model: the value of the argument `model`.
+        bits: the value of the argument `bits`.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is not adaptive, or has no such bit-width.
+        ValueError: if `model` is not adaptive, or does not have this bit-width.
     """
     check_adaptive(model)
     widths = bit_widths(model)
@@ -180,16 +185,20 @@ def check_bits_of(model: keras.Model, bits: Any) -> None:
         listed = ', '.join(map(str, widths))
         raise ValueError(
             f'bits: expected a bit-width of model {model.name!r}, which are {listed}; got '
-            f'{bits!r}. tf_n2uq.add_bits(model, bits, dataset) adds one.'
+            f'{bits!r}; choose one of these, or add one with tf_n2uq.add_bits(model, bits, '
+            'dataset).'
         )
 
 
 def check_adaptive(model: Any) -> None:
-    """Checks for an adaptive model.
+    """Checks that a model is adaptive.
+
+    Args:
+        model: the value of the argument `model`.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
-        ValueError: if it is not adaptive.
+        ValueError: if `model` is not adaptive.
     """
     if not bit_widths(model):
         raise ValueError(
@@ -200,7 +209,7 @@ def check_adaptive(model: Any) -> None:
 
 
 def _switches(model: Any) -> Iterator[Any]:
-    """Yields everything that has an `active_bits`."""
+    """Yields the layers, configs and quantizers of a model that have `active_bits`."""
     if not isinstance(model, keras.Model):
         check_model(model)
     for layer in all_layers(model):
@@ -218,10 +227,11 @@ def _is_adaptive(layer: QuantizedKernel) -> bool:
 
 
 def _fix(graph: Graph, step: Step, bits: int) -> Iterator[tuple[str, str | None]]:
-    """Replaces what switches by what it is at one bit-width; weights are copied later.
+    """Replaces a layer that switches by the layer that it is at one bit-width, without weights.
 
     Yields:
-        The name of a quantizer that there is none of at this bit-width, and of that in front of it.
+        The name of a removed quantizer, and the name of the quantizer in front of it or None. A
+        quantizer is removed if it passes its input on at this bit-width.
     """
     layer = step.layer
     if isinstance(layer, SwitchableBatchNormalization):
@@ -244,10 +254,10 @@ def _fix(graph: Graph, step: Step, bits: int) -> Iterator[tuple[str, str | None]
 
 
 def rewrapped(wrapper: QuantizedKernel, layer: keras.layers.Layer, config: Any) -> QuantizedKernel:
-    """Returns a wrapper that has another config, and the same work in the network.
+    """Returns a wrapper with another layer and config, and with the role of a given wrapper.
 
     Args:
-        wrapper: the wrapper to take after.
+        wrapper: the wrapper whose name, role and deployment the new wrapper gets.
         layer: the layer to wrap.
         config: the config of the layer.
     """
@@ -257,7 +267,7 @@ def rewrapped(wrapper: QuantizedKernel, layer: keras.layers.Layer, config: Any) 
 
 
 def _read_from(step: Step, sources: Mapping[str, str | None]) -> None:
-    """Names the quantizer in front of one that is gone."""
+    """Replaces the name of a removed quantizer by that of the quantizer in front of it."""
     layer = step.layer
     name: str | None = getattr(layer, 'input_quantizer', None)
     if name is None or name not in sources:

@@ -61,4 +61,6 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
         for layer, value in zip(layers, before, strict=True):
             object.__setattr__(layer, 'momentum', value)
     if not count:
-        raise ValueError('dataset: expected at least one batch, got an empty dataset; give a batch.')
+        raise ValueError(
+            'dataset: expected at least one batch, got an empty dataset; give a batch.'
+        )

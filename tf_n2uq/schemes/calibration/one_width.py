@@ -97,7 +97,9 @@ def collect_statistics(
             collected[name] = new if old is None else old.merged(new, generator)
         progress.add(1)
     if not collected:
-        raise ValueError('dataset: expected at least one batch, got an empty dataset; give a batch.')
+        raise ValueError(
+            'dataset: expected at least one batch, got an empty dataset; give a batch.'
+        )
     return collected
 
 

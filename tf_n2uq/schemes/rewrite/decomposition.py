@@ -1,7 +1,7 @@
-"""Layers that an integer file has no operator for, as layers that it has one for each.
+"""Taking apart of layers without an operator in an integer file into layers with one operator each.
 
-What is between them gets ranges of its own, so that Keras rounds where the file does. How a layer
-is taken apart stands in its `LayerSpec`.
+The tensors between the new layers get ranges of their own, so that Keras rounds where the file
+rounds. The `LayerSpec` of a layer says how the layer is taken apart.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tf_n2uq.schemes.rewrite.assignment import Assignment
 
 
 def decompose(graph: Graph, assignment: Assignment) -> None:
-    """Replaces layers by simpler ones, in place, where their `LayerSpec` says so.
+    """Replaces layers by simpler layers, in place, where their `LayerSpec` says so.
 
     Args:
-        graph: the graph; thresholds are in it already.
-        assignment: which steps may be touched; extended by the new ones.
+        graph: the graph, with its thresholds.
+        assignment: the steps that may be changed. The new steps are added.
     """
     fusing = find_fusing(graph)
     for step in graph.in_order():
@@ -54,7 +54,7 @@ class Parts:
         Args:
             graph: gets the parts.
             step: the call of the layer to be replaced.
-            fusing: who does whose work in the graph.
+            fusing: which step does whose work in the graph.
         """
         self._graph, self._name = graph, step.name
         self.steps: list[Step] = []
@@ -66,9 +66,9 @@ class Parts:
         """Adds a layer.
 
         Args:
-            layer: the layer, whose name becomes that of the replaced layer with `what` behind it.
-            what: says what the layer computes.
-            *inputs: what the layer reads; several are given to the layer as a list.
+            layer: the layer. It gets the name of the replaced layer, with `what` behind it.
+            what: a word for the result of the layer, such as 'mean'.
+            *inputs: the tensors that the layer reads. The layer gets several tensors as a list.
 
         Returns:
             The output of the layer.

@@ -1,4 +1,4 @@
-"""The graph rewrite behind every scheme: where quantizers go."""
+"""The rewrite behind every scheme, which puts quantizers into the graph of a model."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from tf_n2uq.schemes.rewrite.separable import as_depthwise, separable_parts
 class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     """Rewrites a model in one pass and leaves `quantize_apply` nothing to wrap.
 
-    1. Activations inside layers become layers; a separable convolution becomes two, one with a
-       group per channel a depthwise one.
-    2. Every kernel layer with low-bit inputs gets a quantizer in front of it, before the zero
-       padding if there is one: then it is level 0 that is padded.
+    1. Activations inside layers become layers. A separable convolution becomes two layers, and a
+       convolution with a group per channel becomes a depthwise one.
+    2. Every layer with a kernel and a low-bit input gets a quantizer in front of it. If a zero
+       padding is in front of the layer, the quantizer goes in front of the padding, so that
+       level 0 is padded.
     3. Every kernel is quantized.
-    4. Layers without an integer operator become several (see `decomposition`).
+    4. A layer without an integer operator becomes several layers (see `decomposition`).
     5. Every other tensor gets an 8-bit range (see `range_placement`).
-    6. What has been decided is written into the layers (see `graph.decisions`).
+    6. The decisions are written into the layers (see `graph.decisions`).
     """
 
     def __init__(self, scheme: BitPolicy) -> None:
@@ -40,7 +41,7 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     def apply(
         self, model: keras.Model, layer_quantize_map: dict[str, Any]
     ) -> tuple[keras.Model, dict[str, Any]]:
-        """Rewrites the model, as TFMOT asks a layout transform to.
+        """Rewrites the model; TFMOT calls this method.
 
         Args:
             model: Sequential or Functional model without annotations.
@@ -48,11 +49,11 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
                 annotated layers.
 
         Returns:
-            The rewritten model, and the part of the map that is left for TFMOT: layers that
-            came with a config of somebody else's.
+            The rewritten model, and the part of the map that is left for TFMOT, which is the layers
+            with a config of another package.
 
         Raises:
-            ValueError: if a layer cannot be quantized, naming it.
+            ValueError: if a layer cannot be quantized. The error names the layer.
         """
         requested = {
             name: entry['quantize_config']
@@ -70,13 +71,13 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         return self.finish(graph), left
 
     def finish(self, graph: Graph) -> keras.Model:
-        """Makes the model of a graph whose quantizers are in place.
+        """Makes a model of a graph with its quantizers.
 
         Args:
             graph: the rewritten graph.
 
         Returns:
-            The model, with kernels' quantizers at their start values.
+            The model. The quantizers of kernels have start values from the kernels.
         """
         write_roles(graph, decide(graph))
         model = graph.to_model()
@@ -94,8 +95,8 @@ def quantize_graph(
 
     Args:
         graph: the float network.
-        assignment: which steps, and how; extended by the steps that splitting makes.
-        tensor_bits: bit-width of the tensors between the layers, None for float.
+        assignment: the steps to quantize, and their configs. Steps that splitting makes are added.
+        tensor_bits: the bit-width of the tensors between the layers, None for float.
         deployment: the grid of levels and biases in an integer file; None for the default one.
     """
     for name in sorted(assignment.annotated):
@@ -115,7 +116,7 @@ def quantize_graph(
     place_ranges(graph, assignment, tensor_bits)
     fusing = find_fusing(graph)
     for step in graph:
-        # Where an RPReLU is no part of thresholds, the file computes it, and rounds.
+        # Where an RPReLU is no part of thresholds, the file computes it and rounds its biases.
         rounds = isinstance(step.layer, RPReLU) and step.name not in fusing.folded
         if rounds and step.name in assignment.annotated:
             _let_round(step)
@@ -144,7 +145,7 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
 
 
 def _let_round(step: Step) -> None:
-    """Lets an RPReLU round as a file does."""
+    """Makes an RPReLU round its biases as a file does."""
     _replace_layer(step, copy_layer(step.layer, lambda config: config.update(integer_bias=True)))
 
 
@@ -192,10 +193,10 @@ def _quantize_kernel(graph: Graph, step: Step, kernel: QuantizedKernel) -> None:
 
 
 def _behind_own_padding(graph: Graph, step: Step) -> tuple[Step, Ref]:
-    """Returns the step whose input is to be quantized, with that input.
+    """Returns the step whose input is to be quantized, and this input.
 
-    That is the layer itself, or the zero padding in front of it; a padding that has other
-    readers too is doubled first.
+    The step is the given one, or the zero padding in front of it. A padding that other steps read,
+    too, is copied first.
     """
     (source,) = step.inputs
     producer = graph.producer(source)

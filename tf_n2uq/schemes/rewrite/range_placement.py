@@ -1,4 +1,4 @@
-"""Where the 8-bit ranges of an integer network belong."""
+"""The placement of 8-bit ranges in the graph of an integer network."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ _WITH_RANGE = (
 def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
     """Puts a range quantizer behind every tensor that is an int8 tensor in the TFLite file.
 
-    No range is needed where TFLite fuses (batch normalization into the kernel before it, ReLU
-    into the operator before it), where numbers only move (pooling of maxima, padding, reshaping),
-    and between an element-wise layer and the thresholds that it feeds: both become one set of
-    comparators.
+    No range is needed in these places:
+
+    - between layers that TFLite fuses: a batch normalization with the kernel in front of it, or a
+      ReLU with the operator in front of it;
+    - behind layers that only move numbers: pooling of maxima, padding, reshaping;
+    - between an element-wise layer and the thresholds behind it, because both become one set of
+      comparators.
 
     Args:
-        graph: the graph, changed in place; thresholds and kernels are in it already.
-        assignment: which steps may be touched.
-        bits: bit-width of the ranges.
+        graph: the graph with its thresholds and quantized kernels, changed in place.
+        assignment: the steps that may be changed.
+        bits: the bit-width of the ranges.
     """
     steps = [step for step in graph.in_order() if step.name in assignment.annotated]
     fusing = find_fusing(graph)
@@ -54,9 +57,9 @@ def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusin
     if kind not in _WITH_RANGE or any(map(is_range, readers)):
         return False
     if kind is Kind.SOFTMAX and graph.is_output(step.output):
-        return False  # TFLite gives probabilities the scale 1/256
+        return False  # TFLite gives probabilities the scale 1/256.
     if step.name in fusing.folded:
-        # A fused ReLU costs nothing, and its range is the better half of what is before it.
+        # A fused ReLU costs nothing, and leaves only the positive half of the range in front of it.
         return step.name in fusing.operators
     follower = readers[0] if len(readers) == 1 else None
     return not (
@@ -68,7 +71,10 @@ def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusin
 
 
 def _ensure_range(graph: Graph, ref: Ref, bits: int, fusing: Fusing) -> None:
-    """Gives an input of a quantized layer its range if what makes it has not been annotated."""
+    """Gives an input of a quantized layer a range if it has none yet.
+
+    It has none if the layer that makes the input has not been annotated.
+    """
     producer = graph.producer(ref)
     # Ranges that have just been added are the only steps of an unknown kind.
     kind = fusing.kinds.get(producer.name, Kind.QUANTIZE)
@@ -83,9 +89,10 @@ def _ensure_range(graph: Graph, ref: Ref, bits: int, fusing: Fusing) -> None:
 
 
 def _fix_range(graph: Graph, step: Step, bits: int) -> None:
-    """Replaces a trained range by the only one that the function in front of it has.
+    """Replaces a trained range by a fixed range if the layer in front can have only one range.
 
-    Such a range stands behind a layer that training left in float, with the function inside it.
+    Such a trained range comes from a layer that was left in float in training, and that holds the
+    function.
     """
     fixed = step.spec.fixed_range
     if fixed is None:

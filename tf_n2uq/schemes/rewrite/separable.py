@@ -1,4 +1,4 @@
-"""Convolutions that are others: separable ones, and those of as many groups as channels."""
+"""Replacing of separable convolutions, and of convolutions with as many groups as channels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _PARTS = {
 def separable_parts(
     layer: keras.layers.Layer,
 ) -> tuple[keras.layers.Layer, keras.layers.Layer] | None:
-    """Returns a depthwise and a pointwise layer, without weights yet, or None for other layers.
+    """Returns the two layers that a separable convolution consists of.
 
     Args:
-        layer: any layer; its first weight is the depthwise kernel, its others are the pointwise
-            layer's.
+        layer: any layer. The first weight of a separable convolution belongs to the depthwise
+            layer, and its other weights belong to the pointwise layer.
+
+    Returns:
+        A depthwise and a pointwise layer, which are not built; None for any other layer.
     """
     classes = _PARTS.get(type(layer))
     if classes is None:
@@ -55,14 +58,15 @@ def separable_parts(
 def as_depthwise(
     layer: keras.layers.Layer, kernel: np.ndarray
 ) -> tuple[keras.layers.DepthwiseConv2D, np.ndarray] | None:
-    """Returns the depthwise layer that a convolution with one channel per group is.
+    """Returns the depthwise layer that computes a convolution with one channel per group.
 
     Args:
         layer: any layer.
-        kernel: its first weight.
+        kernel: the first weight of the layer, `[height, width, channels per group, filters]`.
 
     Returns:
-        The layer, without weights yet, and its kernel; its bias is the same. None for other layers.
+        A depthwise layer, which is not built, and its kernel `[height, width, channels,
+        multiplier]`; the bias is that of `layer`. None for any other layer.
     """
     if type(layer) is not _LAYERS.Conv2D or layer.groups == 1 or kernel.shape[2] != 1:
         return None
