@@ -1,1 +1,1 @@
-"""A Keras model as layer calls, and what each layer does in an integer network."""
+"""Graphs of layer calls, and the decisions about the layers of an integer network."""

@@ -36,7 +36,7 @@ class Decisions:
             perhaps with steps between them that only move numbers.
         fed_kernels: for each step, the kernel that alone reads its values, perhaps padded.
         lines: for each kernel, the line per channel that its operator takes on.
-        result_ranges: for each step, the 8-bit range of what its operator writes.
+        result_ranges: for each step, the 8-bit range of its operator's output.
         last_kernels: the kernels that nothing reads, except a range at the end.
     """
 

@@ -18,7 +18,7 @@ from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
 
 @dataclasses.dataclass(frozen=True)
 class Fusing:
-    """Which step does whose work in a graph at one moment. All names are names of steps.
+    """The fused steps of a graph at one moment. All names are names of steps.
 
     Attributes:
         kinds: the kind of each step; None for a layer that has no integer form.

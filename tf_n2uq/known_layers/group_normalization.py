@@ -22,19 +22,19 @@ def _group_normalization(parts: Parts, step: Step) -> Ref:
     shape, (source,) = step.input_shape, step.inputs
     groups = step.layer.groups if step.layer.groups != -1 else shape[-1]
 
-    def mean_of(what: str, ref: Ref) -> Ref:
+    def mean_of(name: str, ref: Ref) -> Ref:
         """Adds the mean of each group, `[batch, groups, 1]`."""
         average = _AVERAGES.get(len(shape))
         if average is not None:
-            ref = parts.add(average(), f'{what}_pooled', ref)
+            ref = parts.add(average(), f'{name}_pooled', ref)
         grouped = _LAYERS.Reshape((groups, shape[-1] // groups))
-        return parts.add(ChannelMean(), what, parts.add(grouped, f'{what}_grouped', ref))
+        return parts.add(ChannelMean(), name, parts.add(grouped, f'{name}_grouped', ref))
 
-    def spread(what: str, ref: Ref) -> Ref:
+    def spread(name: str, ref: Ref) -> Ref:
         """Repeats the number of each group for its channels, in a shape that broadcasts."""
-        repeated = parts.add(_LAYERS.UpSampling1D(shape[-1] // groups), f'{what}_repeated', ref)
+        repeated = parts.add(_LAYERS.UpSampling1D(shape[-1] // groups), f'{name}_repeated', ref)
         per_channel = _LAYERS.Reshape((*[1] * (len(shape) - 2), shape[-1]))
-        return parts.add(per_channel, f'{what}_spread', repeated)
+        return parts.add(per_channel, f'{name}_spread', repeated)
 
     mean = spread('mean', mean_of('mean', source))
     centered = parts.add(_LAYERS.Subtract(), 'centered', source, mean)

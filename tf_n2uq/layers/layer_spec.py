@@ -16,7 +16,7 @@ import tf_keras as keras
 
 
 class Kind(enum.Enum):
-    """How a layer's output relates to its input in an integer network."""
+    """The relation between the output and the input of a layer in an integer network."""
 
     KERNEL = 'multiplies by a kernel'
     NORMALIZATION = 'scales and shifts each channel'
@@ -115,7 +115,7 @@ def refusal_of(layer: keras.layers.Layer, input_shape: InputShape = None) -> str
 
     Args:
         layer: any layer.
-        input_shape: shape of what the layer reads, as far as it is known.
+        input_shape: the shape of the layer's input, as far as it is known.
 
     Returns:
         The end of the sentence 'layer x …'; None for a layer that has an integer form.
@@ -133,7 +133,7 @@ def kind_of(layer: keras.layers.Layer, input_shape: InputShape = None) -> Kind |
 
     Args:
         layer: any layer.
-        input_shape: shape of what the layer reads, as far as it is known.
+        input_shape: the shape of the layer's input, as far as it is known.
     """
     spec = spec_of(layer)
     if spec is None or getattr(layer, 'data_format', None) == 'channels_first':
@@ -146,7 +146,7 @@ def is_channel_line(layer: keras.layers.Layer, input_shape: InputShape = None) -
 
     Args:
         layer: any layer.
-        input_shape: shape of what the layer reads, as far as it is known.
+        input_shape: the shape of the layer's input, as far as it is known.
     """
     return kind_of(layer, input_shape) is Kind.NORMALIZATION
 

@@ -33,7 +33,7 @@ def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.M
     - Models inside the model are dissolved into their layers. A layer whose name is taken gets
       the inner model's name in front.
     - TensorFlow functions of tensors (`x + 1`, `tf.nn.relu(x)`, …) become layers of the same
-      name. The gradient passes through what was a `tf.stop_gradient`.
+      name. A `tf.stop_gradient` no longer stops the gradient.
     - Hard swish and hard sigmoid, written as several layers, become one.
     - Layers that `tf_keras.applications` define for themselves become others, which load without
       custom objects.

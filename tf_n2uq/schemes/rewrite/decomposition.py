@@ -62,18 +62,18 @@ class Parts:
         self.is_fused = step.name in fusing.operators
         self.has_range = any(map(is_range, graph.consumers(step.output)))
 
-    def add(self, layer: keras.layers.Layer, what: str, *inputs: Ref) -> Ref:
+    def add(self, layer: keras.layers.Layer, result: str, *inputs: Ref) -> Ref:
         """Adds a layer.
 
         Args:
-            layer: the layer. It gets the name of the replaced layer, with `what` behind it.
-            what: a word for the result of the layer, such as 'mean'.
+            layer: the layer. It gets the name of the replaced layer, with `result` behind it.
+            result: a word for the result of the layer, such as 'mean'.
             *inputs: the tensors that the layer reads. The layer gets several tensors as a list.
 
         Returns:
             The output of the layer.
         """
-        rename(layer, f'{self._name}_{what}')
+        rename(layer, f'{self._name}_{result}')
         step = self._graph.add(layer, *inputs)
         if len(inputs) > 1:
             step.args = (list(inputs),)
