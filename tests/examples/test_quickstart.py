@@ -69,7 +69,7 @@ def _refusal(*arguments):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
     message = _refusal(f'--out={tmp_path / "file" / "run"}', *QUICK)
-    assert '`--out` must be a folder that can be written' in message
+    assert '--out: expected a folder that can be written' in message
 
 
 @pytest.mark.parametrize(
