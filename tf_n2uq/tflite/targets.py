@@ -1,4 +1,4 @@
-"""The runtimes that files are written for: which passes make a file of what the converter wrote."""
+"""The runtimes that files are written for, and the passes that make a file for each of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_n2uq.tflite.passes.markers import replace_markers
 from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, XNNPACK_VERSIONS, pack_int4
 from tf_n2uq.tflite.passes.patches import unroll_convolutions
 
-# Edits a `ModelT` in place.
+# A function that edits a `ModelT` in place.
 Pass: TypeAlias = Callable[[Any], Any]
 
 
@@ -21,11 +21,11 @@ def xnnpack_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
     """Returns the passes that make a file for XNNPACK's kernels.
 
     Args:
-        plans: The comparators to put in the place of markers.
+        plans: The comparators that take the place of the markers, in the order of the markers.
     """
     return [
         connect_fully,
-        # Before comparators take the place of markers, which tell what levels there are.
+        # This pass needs the markers, which show the tensors that hold levels.
         functools.partial(halve_kernels, plans=plans),
         functools.partial(replace_markers, plans=plans),
         unroll_convolutions,
@@ -36,12 +36,12 @@ def xnnpack_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
 def micro_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
     """Returns the passes that make a file for TensorFlow Lite Micro.
 
-    Dense layers stay the 1x1 convolutions that they are for the converter. As FULLY_CONNECTED,
-    TensorFlow Lite Micro would refuse their INT4 kernels, and round what comes of int8 ones
-    otherwise than LiteRT's reference kernels.
+    Dense layers stay 1x1 convolutions, as they are for the converter. In FULLY_CONNECTED,
+    TensorFlow Lite Micro refuses INT4 kernels, and it rounds the sums of int8 kernels in another
+    way than LiteRT's reference kernels.
 
     Args:
-        plans: The comparators to put in the place of markers.
+        plans: The comparators that take the place of the markers, in the order of the markers.
     """
     return [
         functools.partial(replace_markers, plans=plans),

@@ -4,7 +4,13 @@ import tensorflow as tf
 
 from tests.tflite.integer_calls import numbers
 from tf_n2uq.tflite.network.kernels import IntegerKernel
-from tf_n2uq.tflite.network.operators import concatenate, convolve, depthwise, run_dense, run_line
+from tf_n2uq.tflite.network.operators import (
+    concatenate,
+    convolve,
+    depthwise,
+    depthwise_1x1,
+    run_dense,
+)
 from tf_n2uq.tflite.passes.builder import MOST_CONCATENATED
 
 
@@ -48,7 +54,7 @@ def test_a_dense_kernel_multiplies_the_last_axis(shape):
 @pytest.mark.parametrize('shape', [(1, 4), (1, 5, 4), (1, 3, 5, 4)])
 def test_a_line_scales_and_shifts_each_channel(shape):
     x, slope, offset = numbers(shape), np.array([0.5, -2.0, 0.0, 1.0]), np.arange(4.0)
-    got = run_line(x, IntegerKernel.of_line(slope, offset))
+    got = depthwise_1x1(x, IntegerKernel.of_line(slope, offset))
     assert got.shape == shape
     np.testing.assert_allclose(got, np.asarray(x) * slope + offset, atol=1e-5)
 

@@ -34,7 +34,7 @@ def test_it_is_what_keras_computes(kernel_size, strides, padding):
 def test_strides_that_differ_and_dilation_are_errors(options):
     layer = keras.layers.Conv2DTranspose(FILTERS, 3, name='up', **options)
     layer.build((None, 5, 6, CHANNELS))
-    with pytest.raises(ValueError, match="layer 'up' has strides"):
+    with pytest.raises(ValueError, match="layer 'up', got strides"):
         run_transposed(
             layer,
             np.zeros((1, 5, 6, CHANNELS), np.float32),

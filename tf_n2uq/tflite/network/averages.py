@@ -13,7 +13,7 @@ from tf_n2uq.tflite.network.line_form import fitted
 
 
 class AverageForm:
-    """An average as a depthwise convolution where each window is full, else in another form."""
+    """An average as a depthwise convolution if all windows are full, and else in another form."""
 
     def __init__(
         self,
@@ -23,14 +23,14 @@ class AverageForm:
         """Creates the form.
 
         Args:
-            average: runs a depthwise kernel with the strides of a layer; gets the layer, its input,
-                and the kernel.
-            otherwise: the form of a layer with windows that hang over the border.
+            average: a function of the layer, its input and a kernel. It runs the depthwise kernel
+                with the strides of the layer.
+            otherwise: the form of a layer whose windows reach over the border.
         """
         self._average, self._otherwise = average, otherwise
 
     def kernels(self, call: IntegerCall) -> Mapping[str, IntegerKernel]:
-        """Returns the kernel of the average, or the kernels of the other form."""
+        """Returns the exact kernel of the average, or the kernels of the other form."""
         if not _has_full_windows(call):
             return self._otherwise.kernels(call)
         return {'': fitted(IntegerKernel.of_average(call.layer.pool_size, call.channels), call)}

@@ -14,11 +14,12 @@ from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.ranges import Range
 
+# The number of steps from the lowest to the highest value of int8.
 _STEPS_OF_INT8 = 255
 
 
 class BorderForm:
-    """A `BorderScale` as a product with a constant."""
+    """A `BorderScale` as the product with a constant."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns no kernels."""
@@ -34,7 +35,14 @@ class BorderForm:
 
 
 def border_factors(layer: BorderScale) -> tf.Tensor:
-    """Returns the factors of a `BorderScale` as an int8 constant, exact where they are simple."""
+    """Returns the factors of a `BorderScale` as an int8 constant.
+
+    The factors are exact if all of their ratios are whole multiples of 1/n for a number n of at
+    most 255. Other factors are rounded to a step of int8.
+
+    Returns:
+        float32 `[1, height, width, 1]`, behind a `fake_quant`.
+    """
     factors = layer.factors()
     ratios = np.unique(factors / factors.max())
     exact = [Fraction(float(ratio)).limit_denominator(_STEPS_OF_INT8) for ratio in ratios]

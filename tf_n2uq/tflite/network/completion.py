@@ -1,4 +1,4 @@
-"""What a quantized network still lacks before every tensor of it is integer."""
+"""The completion of a quantized network: the kernels and ranges that it still lacks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ def complete(
 ) -> tuple[Graph, Decisions]:
     """Returns the model's graph with every kernel quantized and every tensor with a range.
 
-    Layers that training left in float get 8-bit kernels, and tensors without a trained range one
-    from the data. The model itself is not touched.
+    Layers that the training left in float get 8-bit kernels. Tensors without a trained range get a
+    range from the data. The model itself does not change.
 
     Args:
         model: a quantized model.
         representative_dataset: batches of inputs as for `calibrate`, or a function that returns
-            an iterable of lists of inputs as for TFLite's converter; None if all is trained.
-        allow_float: whether layers that cannot be integer are left as they are.
+            an iterable of lists of inputs as for TFLite's converter. It may be None if all ranges
+            are trained.
+        allow_float: whether layers that cannot be integer stay as they are.
 
     Returns:
-        A graph whose layers are built and hold their weights, and who does whose work in it.
+        A graph whose layers are built and hold their weights, and the decisions about the graph.
 
     Raises:
-        ValueError: if a layer cannot be integer or holds NaN or infinity, or a range is needed
-            and there is no data.
+        ValueError: if a layer cannot be integer or holds NaN or infinity; if the model returns the
+            inside of an operator of the file; or if a range is missing and there is no data.
     """
     _check_finite(model)
     graph = Graph.of_layers(model)
@@ -67,7 +68,7 @@ def complete(
 
 
 def _check_operators_are_whole(graph: Graph) -> None:
-    """Refuses a model that returns what is inside of an operator of the file."""
+    """Refuses a model that reads or returns a tensor inside of an operator of the file."""
     for step in graph:
         role = step.layer.role if isinstance(step.layer, QuantizedKernel) else None
         if role is None or role.line not in graph.steps:
@@ -83,7 +84,7 @@ def _check_operators_are_whole(graph: Graph) -> None:
 
 
 def _without_operator(graph: Graph, decisions: Decisions) -> list[Step]:
-    """Returns the element-wise steps that stand alone and that no integer operator computes."""
+    """Returns the element-wise steps that need an operator of their own but have none."""
     return [step for step in graph if decisions.stands_alone(step) and step.spec.form is None]
 
 
@@ -110,10 +111,10 @@ def _check_integer(unknown: list[Step], standing_alone: list[Step]) -> None:
     if standing_alone:
         listed = ', '.join(f'{step.name} ({function_name(step.layer)})' for step in standing_alone)
         raise ValueError(
-            f'model: expected functions that int8 operators compute, got {listed}. Each of these '
-            'is read by more than quantized layers of 2 to 7 bits, whose thresholds it would be '
-            'part of. Use relu, swish, hard_swish, gelu, sigmoid or tanh there, or leave them in '
-            'float with allow_float=True.'
+            f'model: expected functions that int8 operators compute, got {listed}. A function can '
+            'only become part of thresholds if nothing but quantized layers of 2 to 7 bits reads '
+            'it, and other layers read these functions too. Use relu, swish, hard_swish, gelu, '
+            'sigmoid or tanh in their place, or leave them in float with allow_float=True.'
         )
 
 
@@ -125,7 +126,7 @@ def _fill_ranges(graph: Graph, names: list[str], dataset: Any | None) -> None:
             'give some batches of inputs here.'
         )
     taps = [graph.steps[name].inputs[0] for name in names]
-    # A range without values lets all pass while the others are measured.
+    # A range without values is bypassed while the data passes through the network.
     network = GraphFunction(graph, taps, bypassed=names)
     batches = _as_batches(dataset)
     for name, measured in collect_statistics(names, network, batches, verbose=0).items():
@@ -135,7 +136,11 @@ def _fill_ranges(graph: Graph, names: list[str], dataset: Any | None) -> None:
 
 
 def _as_batches(dataset: Any) -> Any:
-    """TFLite's representative datasets are functions that yield the list of a call's inputs."""
+    """Returns batches as `calibrate` takes them.
+
+    A representative dataset for TFLite's converter is a function instead. It yields the inputs of a
+    call as a list.
+    """
     if not callable(dataset):
         return dataset
     return [batch[0] if len(batch) == 1 else (tuple(batch), None) for batch in dataset()]

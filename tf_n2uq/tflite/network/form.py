@@ -1,4 +1,4 @@
-"""How an integer file computes a layer: the interface, and the forms that fit most layers."""
+"""Integer forms of layers: their interface, and the form of layers that run as in Keras."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class Source:
     """An int8 tensor that a layer reads.
 
     Attributes:
-        range: scale and zero point of the tensor.
-        factor: what a number of the layer's input in Keras has to be divided by to be the number
-            that the file has in its place. It is 1 except for levels, which the file counts in
-            units of its own.
+        range: the scale and zero point of the tensor.
+        factor: the quotient of a number in Keras and the number that the file has in its place. It
+            is 1 except for levels, which the file counts in units of its own.
     """
 
     range: Range
@@ -31,16 +30,16 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class IntegerCall:
-    """One call of a layer, with what the file has around it.
+    """One call of a layer, with the ranges that the file has around it.
 
     Attributes:
         step: the call.
-        input_shapes: shapes of what the layer reads, with the batch, in order.
-        output_shape: shape of what the layer returns, with the batch.
-        sources: what the layer reads, in order. A tensor without a range in the file is missing.
-        result: scale and zero point of what the layer's operator writes; None for an operator that
-            writes in the range that it reads.
-        line: the layer behind a kernel whose slope and offset the operator takes on.
+        input_shapes: the shapes of the tensors that the layer reads, with the batch, in order.
+        output_shape: the shape of the tensor that the layer returns, with the batch.
+        sources: the tensors that the layer reads, in order, without those that have no range.
+        result: the scale and zero point of the tensor that the layer's operator writes; None for an
+            operator that writes in the range that it reads.
+        line: the layer behind a kernel whose line per channel the operator also computes.
     """
 
     step: Step
@@ -52,32 +51,32 @@ class IntegerCall:
 
     @property
     def layer(self) -> keras.layers.Layer:
-        """The layer."""
+        """The layer that is called."""
         return self.step.layer
 
     @property
     def channels(self) -> int:
-        """Number of channels of the first tensor that the layer reads."""
+        """The number of channels of the first tensor that the layer reads."""
         channels = self.input_shapes[0][-1]
         assert channels is not None
         return channels
 
     def written(self) -> Range:
-        """Returns the range of what the layer's operator writes.
+        """Returns the range of the tensor that the layer's operator writes.
 
         Raises:
-            ValueError: if there is none, naming the layer.
+            ValueError: if there is no such range. The message names the layer.
         """
         if self.result is None:
             raise ValueError(
-                f'model: expected an 8-bit range behind {self.step.name!r}, found none. Quantize '
+                f'model: expected an 8-bit range behind {self.step.name!r}, got none. Quantize '
                 'the model with tensor_bits=8, or give a representative_dataset.'
             )
         return self.result
 
 
 class IntegerForm(Protocol):
-    """How an integer file computes the layers of one kind."""
+    """The way in which an integer file computes the layers of one kind."""
 
     def kernels(self, call: IntegerCall) -> Mapping[str, IntegerKernel]:
         """Makes the integer kernels that the layer multiplies by.
@@ -86,8 +85,7 @@ class IntegerForm(Protocol):
             call: the call of the layer, whose variables have values.
 
         Returns:
-            Kernels by a name that is unique in the layer; '' for the kernel of a layer that has
-            only one.
+            The kernels by names that are unique in the layer. The name of an only kernel is ''.
         """
 
     def run(
@@ -98,15 +96,15 @@ class IntegerForm(Protocol):
         Args:
             call: the call of the layer.
             inputs: float32 tensors of batch size 1, each behind a `fake_quant` of its range.
-            kernels: what `kernels` returned, as the file has them.
+            kernels: the kernels that `kernels` returned, as the file has them.
 
         Returns:
-            float32; the caller puts the range behind it.
+            A float32 tensor. The caller puts the range behind it.
         """
 
 
 class AsInKeras:
-    """A layer that Keras' own operators compute, within the ranges around them."""
+    """The form of a layer that runs with Keras' own operators, between the ranges of the file."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns no kernels."""
@@ -124,5 +122,5 @@ class AsInKeras:
             (call.step.args, call.step.kwargs),
         )
         kwargs.pop('training', None)
-        # `call`: Flatten and Reshape would look at the batch size of the Keras input otherwise.
+        # `__call__` would make Flatten and Reshape look at the batch size of the Keras input.
         return call.layer.call(*args, **kwargs)

@@ -11,39 +11,41 @@ from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, IntegerForm, Source
-from tf_n2uq.tflite.network.kernels import IntegerKernel, told_apart
+from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
 from tf_n2uq.tflite.network.level_tables import LevelTable, table_of
 from tf_n2uq.tflite.network.ranges import Range, read_ranges
 from tf_n2uq.tflite.passes.markers import marker_alpha
 
-# Below 1e-6 the converter takes a range for an empty one, and puts another in its place.
+# The converter takes a range narrower than 1e-6 for an empty one and puts another in its place.
 _SMALLEST_WIDTH = 2e-6
 _AS_IN_KERAS = AsInKeras()
 
 
 class IntegerNetwork:
-    """Runs a quantized graph with the operators that the integer file shall have.
+    """Runs a quantized graph with the operators that the integer file will have.
 
-    Every tensor ends in a `fake_quant` of the range it has in the file; kernels lie on their
-    integer grids; each quantizer is a marker that a pass over the file turns into comparators.
+    Behind every tensor is a `fake_quant` of the range that the tensor has in the file. Behind every
+    kernel is a `fake_quant` of its integer grid. Each quantizer is a marker, which a pass over the
+    file turns into comparators.
 
     Attributes:
-        plans: comparators per marker, by number.
+        plans: the comparators of each marker, by the number of the marker.
     """
 
     def __init__(self, graph: Graph, decisions: Decisions) -> None:
         """Prepares the export.
 
         Args:
-            graph: a quantized graph in which every tensor has a range, layers built and with
-                their weights.
-            decisions: who does whose work in it.
+            graph: a quantized graph in which every tensor has a range. Its layers are built and
+                hold their weights.
+            decisions: the decisions about the graph.
 
         Raises:
-            ValueError: if a quantizer or layer cannot become integer, naming it.
+            ValueError: if a quantizer or layer cannot become integer. The message names it.
         """
         self._graph, self._decisions = graph, decisions
-        # Read here, in eager mode: inside the converted function variables have no values yet.
+        # The variables are read here, in eager mode. They have no values inside of the function
+        # that is converted.
         self._ranges = read_ranges(graph, decisions)
         self._tables = {
             name: table_of(graph, decisions, graph.steps[name], self._ranges)
@@ -64,16 +66,20 @@ class IntegerNetwork:
                 for part, kernel in self._form_of(step).kernels(call).items():
                     found[name, part] = kernel
         self._kernels: dict[str, dict[str, IntegerKernel]] = {name: {} for name in self._calls}
-        for (name, part), kernel in told_apart(found).items():
+        for (name, part), kernel in with_distinct_constants(found).items():
             self._kernels[name][part] = kernel
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
-        """Runs the network on float inputs of batch size one."""
+        """Runs the network on float32 inputs of batch size 1.
+
+        Returns:
+            The outputs, float32, in the structure of the model's outputs.
+        """
         tensors = dict(zip(self._graph.inputs, inputs, strict=True))
         for step in self._steps:
             if step.output in tensors:
                 continue
-            # Tensors of the file get names by which users know their layers.
+            # The scope gives the tensors of the file the names of their layers.
             with tf.name_scope(step.name):
                 sources = [tensors[ref] for ref in self._inputs_of(step)]
                 if step.name in self._tables:
@@ -94,7 +100,10 @@ class IntegerNetwork:
         return self._level_range(step.name).quantize(marked)
 
     def _needed(self) -> set[str]:
-        """Names of the steps that the outputs depend on once chains are folded away."""
+        """Returns the names of the steps that the outputs depend on.
+
+        Steps that are folded into thresholds are not among them.
+        """
         names: set[str] = set()
         stack = [self._graph.producer(ref) for ref in tf.nest.flatten(self._graph.outputs)]
         while stack:
@@ -112,7 +121,11 @@ class IntegerNetwork:
         return is_line and step.name in self._decisions.operators
 
     def _form_of(self, step: Step) -> IntegerForm:
-        """How the file computes a step; what an operator in front takes on, it fuses by itself."""
+        """Returns the form in which the file computes a step.
+
+        A step that the operator in front of it also computes runs as in Keras, and the converter
+        fuses it with that operator.
+        """
         fused = step.name in self._decisions.operators
         return _AS_IN_KERAS if fused or step.spec.form is None else step.spec.form
 
@@ -130,12 +143,15 @@ class IntegerNetwork:
         )
 
     def _level_range(self, name: str) -> Range:
-        """Comparators add up to levels that are worth one step of the scale they compare in."""
+        """Returns the range of the levels of a quantizer.
+
+        One level is worth one step of the tensor that the comparators read.
+        """
         plan = self.plans[self._numbers[name]]
         return Range(self._tables[name].range.scale / plan.stretch, plan.zero_point)
 
     def _source(self, ref: Ref) -> Source | None:
-        """Returns the range of a tensor in the file, and Keras' number for one of it."""
+        """Returns a tensor as the file has it, or None for a tensor without a range."""
         name = self._decisions.makers[ref.step]
         if name in self._tables:
             table = self._tables[name]
@@ -144,9 +160,10 @@ class IntegerNetwork:
 
 
 def _most_stretch(table: LevelTable) -> int:
-    """What a level may count for, so that the range of the levels is not too small to convert.
+    """Returns the largest allowed number of int8 steps per level of a table.
 
-    Only tensors that hardly hold anything come near that, behind dead channels or in a network
+    It keeps the range of the levels wide enough for the converter. Only a tensor whose numbers are
+    all near 0 has a range as narrow as that. Such tensors are behind dead channels, or in a network
     that has not been trained.
     """
     widest = max(1, int(255 * table.range.scale / _SMALLEST_WIDTH))

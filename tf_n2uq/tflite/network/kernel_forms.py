@@ -1,4 +1,4 @@
-"""Convolutions, dense layers and what else multiplies by a kernel, as integer operators."""
+"""Convolutions, dense layers and other layers with one kernel, as integer operators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tf_n2uq.tflite.network.transposed import run_transposed
 
 
 class KernelForm:
-    """Multiplies by one kernel that can be made of the layer alone."""
+    """A layer without a trained kernel that multiplies by one kernel all the same."""
 
     def __init__(
         self,
@@ -28,8 +28,8 @@ class KernelForm:
         """Creates the form.
 
         Args:
-            kernel: makes the kernel for a call of a built layer.
-            multiply: runs the kernel; gets the layer, its input, and the kernel.
+            kernel: a function that makes the kernel for a call of a built layer.
+            multiply: a function of the layer, its input and the kernel. It runs the kernel.
         """
         self._kernel, self._multiply = kernel, multiply
 
@@ -48,7 +48,7 @@ class QuantizedKernelForm:
     """A `QuantizedKernel` together with the line behind it, as one operator."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns the integer kernel, with the line's slope and offset in it."""
+        """Returns the integer kernel, which also computes the line."""
         kernel = IntegerKernel.of(call.layer, call.sources[0].factor)
         if call.line is not None:
             kernel = kernel.normalized(call.line)
@@ -66,10 +66,10 @@ class QuantizedKernelForm:
 
 
 class PickedPixelsForm:
-    """A maximum over windows of one pixel, which XNNPACK takes for a mistake."""
+    """A maximum over windows of one pixel, which XNNPACK refuses."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns a kernel that changes nothing."""
+        """Returns the kernel that changes nothing."""
         scale = call.sources[0].range.scale
         return {'': identity(call.channels).representable(scale, scale)}
 
@@ -84,7 +84,7 @@ class PickedPixelsForm:
 def multiply_dense(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a dense kernel on the last axis."""
+    """Runs a dense kernel on the last axis: `[1, …, channels]` → `[1, …, units]`."""
     del layer
     return run_dense(inputs, kernel)
 
@@ -92,7 +92,7 @@ def multiply_dense(
 def multiply_image(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a two-dimensional convolution with strides, dilation and padding of a layer."""
+    """Runs a convolution over `[1, height, width, channels]` as a layer does."""
     return convolve(
         inputs, kernel, layer.strides, layer.dilation_rate, layer.padding, is_depthwise(layer)
     )
@@ -103,7 +103,8 @@ def multiply_series(
 ) -> tf.Tensor:
     """Runs a convolution over `[1, length, channels]` as one over images of one row."""
     image = tf.expand_dims(inputs, 1)
-    # TensorFlow's depthwise convolution strides alike in both directions; there is one row.
+    # TensorFlow's depthwise convolution needs equal strides in both directions. As there is only
+    # one row, the stride of the rows has no effect.
     strides = (layer.strides[0], layer.strides[0])
     dilations, padding = (1, layer.dilation_rate[0]), layer.padding
     if padding == 'causal':
@@ -116,24 +117,24 @@ def multiply_series(
 def multiply_transposed(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a transposed convolution."""
+    """Runs a transposed convolution over `[1, height, width, channels]` as a layer does."""
     size = layer.compute_output_shape(inputs.shape)[1:3]
     return run_transposed(layer, inputs, kernel, tuple(size))
 
 
 def average_image(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs an average over full windows of images."""
+    """Runs an average over full windows of `[1, height, width, channels]`."""
     return depthwise(inputs, kernel, layer.strides)
 
 
 def average_series(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs an average over full windows of series."""
+    """Runs an average over full windows of `[1, length, channels]`."""
     strides = (layer.strides[0], layer.strides[0])
     return tf.squeeze(depthwise(tf.expand_dims(inputs, 1), kernel, strides), 1)
 
 
 def is_depthwise(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer has a kernel for each channel of its input."""
+    """Tells whether a layer is a depthwise convolution, with kernels for each input channel."""
     return hasattr(layer, 'depthwise_kernel')

@@ -1,4 +1,4 @@
-"""Kernels as integers: what a convolution or dense layer multiplies by in the file."""
+"""Kernels of convolutions and dense layers, as the integers of the file."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ import tf_keras as keras
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import line_of
 
-# XNNPACK multiplies the sums of INT4 kernels by 16, in int32.
-_MAX_BIAS = 2.0**26
-# Steps of the output per unit of the sum, between which XNNPACK requantizes.
+# The largest bias in units of the sum. XNNPACK multiplies the sums of INT4 kernels by 16, in int32.
+_LARGEST_BIAS = 2.0**26
+# XNNPACK requantizes if one unit of the sum is between so many steps of the output.
 _LEAST_REQUANTIZATION = 2.0**-31
-_MOST_REQUANTIZATION = 255.0
-_STEPS_OF_A_CONSTANT = 2.0**-12
+_GREATEST_REQUANTIZATION = 255.0
+# The bias of a channel without a kernel is rounded to this part of a step of the output.
+_BIAS_PART_WITHOUT_KERNEL = 2.0**-12
+# The part of a unit that the constant of a kernel of zeros moves by, see `with_distinct_constants`.
 _NUDGE = 2.0**-20
 _Name = TypeVar('_Name')
 
 
 @dataclasses.dataclass
 class IntegerKernel:
-    """A kernel `integers · unit`, and a bias, both per output channel.
+    """A kernel `integers · unit` and a bias, each with a number per output channel.
 
     Attributes:
-        integers: int32, the kernel's shape with the output channels last (depthwise kernels:
-            `[height, width, channels · multiplier]`).
-        unit: float64 `[output channels]`, > 0.
+        integers: int32, in the shape of the kernel with the output channels last. A depthwise
+            kernel is `[height, width, channels · multiplier]`.
+        unit: float64 `[output channels]`, > 0: the scale of the kernel.
         bias: float64 `[output channels]`.
-        bias_units: how many units the bias is a whole number of in the file; 2 for a kernel that a
-            pass over the file may halve.
-        nudges: how many millionths of a unit the constant of a kernel of zeros is above zero, see
-            `told_apart`. They are rounded away.
+        bias_units: the bias is a whole multiple of so many units of the sum in the file. This is 2
+            for a kernel that a pass over the file may halve.
+        nudges: the number of times that the constant of a kernel of zeros is moved by about a
+            millionth of a unit, see `with_distinct_constants`. The file rounds it to zero.
     """
 
     integers: np.ndarray
@@ -47,12 +49,12 @@ class IntegerKernel:
 
     @classmethod
     def of(cls, layer: QuantizedKernel, input_factor: float) -> IntegerKernel:
-        """Reads a quantized layer.
+        """Reads the kernel and bias of a quantized layer.
 
         Args:
-            layer: the wrapper.
-            input_factor: what a number of the layer's input in Keras has to be divided by to be
-                the number that the file has in its place.
+            layer: the wrapper of the layer.
+            input_factor: the quotient of a number of the layer's input in Keras and the number
+                that the file has in its place, see `Source`.
         """
         ((attribute, quantizer, weights),) = layer.kernel_quantizers
         kernel = np.asarray(getattr(layer.layer, attribute), np.float32)
@@ -74,11 +76,13 @@ class IntegerKernel:
 
     @classmethod
     def of_line(cls, slope: np.ndarray, offset: np.ndarray) -> IntegerKernel:
-        """Makes a 1×1 depthwise kernel of ±127 units of a line per channel, exactly.
+        """Makes the 1×1 depthwise kernel that computes a line per channel exactly.
+
+        Its integers are ±127, or 0 where the slope is 0.
 
         Args:
-            slope: float64 `[channels]`; where it is 0, so is the kernel.
-            offset: float64 `[channels]`.
+            slope: float64 `[channels]`: the slope of each line.
+            offset: float64 `[channels]`: the offset of each line.
         """
         dead = slope == 0
         sign = np.where(dead, 0, np.sign(slope)).astype(np.int32)
@@ -87,13 +91,14 @@ class IntegerKernel:
 
     @classmethod
     def of_average(cls, window: Sequence[int], channels: int) -> IntegerKernel:
-        """Makes a depthwise kernel of 127 units that averages full windows, exactly.
+        """Makes the depthwise kernel that averages full windows exactly.
 
-        XNNPACK averages floats only, and TFLite's own operator only in the scale of its input.
+        Its integers are all 127. A pooling operator would not do: XNNPACK averages windows of
+        floats only, and TFLite's own operator writes only in the scale of its input.
 
         Args:
-            window: height and width of the window, or its length.
-            channels: number of channels.
+            window: the height and width of the window, or its length.
+            channels: the number of channels.
         """
         height, width = (1, *window)[-2:]
         unit = np.full(channels, 1 / (127.0 * height * width))
@@ -101,11 +106,15 @@ class IntegerKernel:
 
     @classmethod
     def of_channel_mean(cls, channels: int) -> IntegerKernel:
-        """Makes a dense kernel of 127 units that averages channels, exactly."""
+        """Makes the dense kernel that averages channels exactly; its integers are all 127."""
         return cls(np.full((channels, 1), 127), np.full(1, 1 / (127.0 * channels)), np.zeros(1))
 
     def normalized(self, layer: keras.layers.Layer) -> IntegerKernel:
-        """Returns the kernel and bias that do the work of a line behind it, see `line_of`, too."""
+        """Returns a kernel and bias that also compute the line behind this kernel.
+
+        Args:
+            layer: the layer behind the kernel, whose slope and offset `line_of` gives.
+        """
         channels = self.unit.shape
         slope, offset = (np.broadcast_to(part, channels) for part in line_of(layer))
         dead = slope == 0
@@ -119,77 +128,79 @@ class IntegerKernel:
 
     @functools.cached_property
     def constant(self) -> np.ndarray:
-        """The kernel as the constant that goes into the converter, float32."""
+        """The constant of the kernel that the converter reads, float32 in the kernel's shape."""
         nudged = self.integers + self.nudges * _NUDGE if self.nudges else self.integers
         return (nudged * self.unit.astype(np.float32)).astype(np.float32)
 
     def with_other_constant(self) -> IntegerKernel:
-        """Returns the same integers with a `constant` that differs in the last place."""
+        """Returns a kernel of the same integers whose `constant` differs in the last place."""
         if not self.integers.any():
             return dataclasses.replace(self, nudges=self.nudges + 1)
         unit = np.nextafter(self.unit.astype(np.float32), np.float32(np.inf))
         return dataclasses.replace(self, unit=unit.astype(np.float64))
 
     def on_grid(self) -> tf.Tensor:
-        """Returns the kernel behind a `fake_quant` whose int8 values are exactly the integers."""
+        """Returns the kernel behind the `fake_quant` whose int8 values are the integers."""
         unit = self.unit.astype(np.float32)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
             self.constant, -127 * unit, 127 * unit, 8, narrow_range=True
         )
 
     def bias_constant(self) -> tf.Tensor:
-        """Returns the bias, float32."""
+        """Returns the bias as a constant, float32 `[output channels]`."""
         return tf.constant(self.bias.astype(np.float32))
 
     def representable(self, input_scale: float, output_scale: float) -> IntegerKernel:
-        """Returns a kernel that int32 and XNNPACK can compute with.
+        """Returns a kernel that XNNPACK can compute with in int32.
 
-        Its bias fits int32 in units of `input_scale · unit`: a channel that hardly depends on its
-        input (a batch normalization with γ near 0) has a unit so small that its bias overflows;
-        there the unit grows, and what the kernel then loses is less than 2^-26 of the bias per
-        unit of input.
+        The file counts sums and biases in units of `input_scale · unit`. Two things are changed
+        where they have to be:
 
-        And one such unit is less than 256 steps of the output, as XNNPACK demands. Where it is
-        more, all but a sum of 0 was out of the output's range anyway, and still is: the bias
-        shrinks with the unit.
+        - The bias has to fit int32. A channel that hardly depends on its input, as behind a batch
+          normalization with γ near 0, has such a small unit that its bias would overflow. The unit
+          grows there, and the integers of the kernel are rounded. The error is less than 2^-26 of
+          the bias per unit of the input.
+        - A unit of the sum has to be less than 256 steps of the output, as XNNPACK demands. A
+          larger unit shrinks, and the bias shrinks with it. All sums but 0 are out of the range of
+          the output before and after this change.
 
-        A channel without a kernel is its bias, which is rounded to a small part of a step.
-
-        Where the kernel may be halved, both hold for halves too: what has been rounded is even, as
-        the bias is.
+        A channel without a kernel consists of its bias, which is rounded to a small part of a step
+        of the output. If the kernel may be halved, both conditions hold for its half too. Rounded
+        integers and the bias are even then.
 
         Args:
-            input_scale: scale of the int8 tensor that the kernel multiplies.
-            output_scale: scale of the int8 tensor that the result is written to.
+            input_scale: the scale of the int8 tensor that the kernel multiplies.
+            output_scale: the scale of the int8 tensor that the result is written to.
         """
         least = np.maximum(
-            np.abs(self.bias) / (input_scale * _MAX_BIAS),
+            np.abs(self.bias) / (input_scale * _LARGEST_BIAS),
             _LEAST_REQUANTIZATION * output_scale / input_scale,
         )
         no_kernel = ~self.integers.any(axis=tuple(range(self.integers.ndim - 1)))
-        fine = _STEPS_OF_A_CONSTANT * output_scale / input_scale
+        fine = _BIAS_PART_WITHOUT_KERNEL * output_scale / input_scale
         unit = np.maximum(np.where(no_kernel, fine, self.unit), least)
         wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
         integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
-        most = _MOST_REQUANTIZATION / self.bias_units
+        most = _GREATEST_REQUANTIZATION / self.bias_units
         counts = np.rint(self.bias / (input_scale * unit * self.bias_units))
         unit = np.minimum(unit, most * output_scale / input_scale)
         bias = counts * input_scale * unit * self.bias_units
         return dataclasses.replace(self, integers=integers, unit=unit, bias=bias)
 
 
-def told_apart(kernels: dict[_Name, IntegerKernel]) -> dict[_Name, IntegerKernel]:
-    """Returns kernels no two of which are equal as constants.
+def with_distinct_constants(kernels: dict[_Name, IntegerKernel]) -> dict[_Name, IntegerKernel]:
+    """Returns kernels of the same integers whose constants are all different.
 
-    The converter would merge equal constants and then lose the `fake_quant` behind them. Units
-    change in their last place. The unit of a kernel of zeros does not show in its constant: there,
-    the zeros become a few millionths of a unit, which the file rounds to zero.
+    The converter would merge equal constants and then lose the `fake_quant` behind them. So the
+    unit of one of two equal kernels changes in its last place. The constant of a kernel of zeros
+    does not depend on its unit. Its zeros become a few millionths of a unit, which the file rounds
+    to zero.
 
     Args:
-        kernels: kernels by name.
+        kernels: the kernels, by name.
 
     Returns:
-        Kernels by the same names.
+        The kernels, by the same names.
     """
     seen: set[tuple[bytes, tuple[int, ...]]] = set()
     result: dict[_Name, IntegerKernel] = {}

@@ -1,4 +1,4 @@
-"""Thresholds, with the element-wise layers in front of them, as tables over int8."""
+"""Tables of thresholds over int8, with the element-wise layers in front of the thresholds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tf_n2uq.tflite.network.ranges import Range, range_before
 
 @dataclasses.dataclass(frozen=True)
 class LevelTable:
-    """A quantizer, and what is folded into it, as a function of an int8 tensor.
+    """A quantizer, and the layers that are folded into it, as a function of an int8 tensor.
 
     Attributes:
         source: the int8 tensor.
-        range: its scale and zero point.
-        levels: integers `[256, …]`, the level for each of the int8 values -128..127; the other
+        range: the scale and zero point of the tensor.
+        levels: integers `[256, …]`, the level for each of the int8 values -128..127. The other
             axes broadcast against the tensor without its batch.
-        step: what one level is worth in Keras, > 0.
-        steps: from the lowest to the highest level of the quantizer.
-        stretch: how many steps of int8 one level counts for, as the deployment of the network has
-            it.
+        step: the difference between two neighbouring levels in Keras, > 0.
+        steps: the number of steps from the lowest to the highest level of the quantizer.
+        stretch: the number of int8 steps that one level counts for in the deployment of the
+            network.
     """
 
     source: Ref
@@ -44,16 +44,16 @@ def table_of(
 
     Args:
         graph: a graph whose layers are built and hold their weights.
-        decisions: who does whose work in it.
+        decisions: the decisions about the graph.
         thresholds: the step of the quantizer.
-        ranges: of the file's tensors, see `read_ranges`.
+        ranges: the ranges of the file's tensors, from `read_ranges`.
 
     Returns:
         The table.
 
     Raises:
-        ValueError: if the quantizer's output is worth nothing (an output scale of 0), or what
-            enters has no 8-bit range.
+        ValueError: if the quantizer is no `ActivationQuantizer`, its output scale is 0, NaN or
+            infinity, or the tensor that enters has no 8-bit range.
     """
     chain: list[Step] = []
     (source,) = thresholds.inputs
@@ -63,7 +63,8 @@ def table_of(
     tensor_range = ranges[range_before(decisions, source)]
     numbers = _int8_values_per_channel(tensor_range, graph.shape(source))
     for step in chain:
-        # `call`: a PReLU with a slope per position takes one position for all of them.
+        # `call` broadcasts the single position of the numbers against a PReLU with a slope per
+        # position. `__call__` would refuse the shape.
         numbers = step.layer.call(numbers)
     quantizer, weights = thresholds.layer.quantizer, thresholds.layer.quantizer_weights
     if not isinstance(quantizer, ActivationQuantizer):
@@ -76,8 +77,8 @@ def table_of(
     step_size = float(quantizer.step(weights))
     if not np.isfinite(step_size) or step_size == 0.0:
         raise ValueError(
-            f'model: the output scale of {thresholds.name!r} makes a level worth {step_size}; '
-            'expected a finite number other than 0. Calibrate and train the model again.'
+            f'model: expected a finite output scale of {thresholds.name!r} other than 0, got one '
+            f'with which a level is worth {step_size}. Calibrate and train the model again.'
         )
     sign = int(np.sign(step_size))
     steps = 2**quantizer.bits - 1
@@ -86,7 +87,7 @@ def table_of(
 
 
 def _int8_values_per_channel(tensor_range: Range, input_shape: tuple[int | None, ...]) -> tf.Tensor:
-    """Returns `[256, 1, …, channels]`."""
+    """Returns the numbers of a range for all channels, float32 `[256, 1, …, channels]`."""
     ones = [1] * (len(input_shape) - 2)
     values = tf.reshape(tf.constant(tensor_range.values()), [256, *ones, 1])
     return tf.tile(values, [1, *ones, input_shape[-1]])

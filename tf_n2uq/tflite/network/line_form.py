@@ -1,4 +1,4 @@
-"""Lines per channel as operators of their own, and layers that only change a range."""
+"""Lines per channel as operators of their own, and layers that bring tensors into one range."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import tf_keras as keras
 from tf_n2uq.layers.layer_spec import line_of
 from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
-from tf_n2uq.tflite.network.operators import run_line
+from tf_n2uq.tflite.network.operators import depthwise_1x1
 
 
 class LineForm:
     """A layer of the kind NORMALIZATION as a 1×1 depthwise convolution."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns the line as a kernel of ±127 units per channel, exactly."""
+        """Returns the exact kernel of the line."""
         slope, offset = (np.broadcast_to(part, [call.channels]) for part in line_of(call.layer))
         return {'': fitted(IntegerKernel.of_line(slope, offset), call)}
 
@@ -27,13 +27,13 @@ class LineForm:
     ) -> tf.Tensor:
         """Runs the kernel."""
         del call
-        return run_line(inputs[0], kernels[''])
+        return depthwise_1x1(inputs[0], kernels[''])
 
 
 class BoundedLineForm:
-    """An element-wise layer that is one line for all numbers, between two bounds.
+    """An element-wise layer that is the same line for all channels, between two bounds.
 
-    The range behind the layer ends at the bounds. What is left to do is to write the line.
+    The range behind the layer ends at the bounds, so that the operator only computes the line.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class BoundedLineForm:
         """Creates the form.
 
         Args:
-            slope: of the line.
-            offset: of the line.
-            bounded: applies those bounds that the operator itself takes on; gets the layer and
-                what the line gives.
+            slope: the slope of the line.
+            offset: the offset of the line.
+            bounded: a function of the layer and the numbers of the line. It applies the bounds
+                that are fused into the operator.
         """
         self._slope, self._offset, self._bounded = slope, offset, bounded
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns the line as a kernel of 127 units per channel, exactly."""
+        """Returns the exact kernel of the line."""
         slope, offset = np.full(call.channels, self._slope), np.full(call.channels, self._offset)
         line = IntegerKernel.of_line(slope, offset)
         return {'': fitted(line, call)}
@@ -62,27 +62,27 @@ class BoundedLineForm:
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
         """Runs the kernel and applies the bounds."""
-        return self._bounded(call.layer, run_line(inputs[0], kernels['']))
+        return self._bounded(call.layer, depthwise_1x1(inputs[0], kernels['']))
 
 
 class InOneRangeForm:
-    """A layer whose operator writes in the range that it reads.
+    """A layer whose operator needs the same range for all inputs and the output.
 
-    The inputs are written in the range of the output first. The converter would give them that
-    range for whoever else reads them too. A QUANTIZE is no way, because XNNPACK computes it with a
-    factor of 8 bits.
+    A 1×1 depthwise convolution first writes each input in the range of the output. The converter
+    would change the range of the input itself, also for other layers that read it. A QUANTIZE would
+    be less exact, because XNNPACK computes it with a factor of 8 bits.
     """
 
     def __init__(self, joined: Callable[[keras.layers.Layer, list[tf.Tensor]], tf.Tensor]) -> None:
         """Creates the form.
 
         Args:
-            joined: computes the layer; gets the layer and the inputs in one range.
+            joined: a function of the layer and its inputs in one range. It computes the layer.
         """
         self._joined = joined
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns a kernel for each input that changes nothing but the range."""
+        """Returns a kernel for each input, by its number, that changes only the range."""
         scale = call.written().scale
         pairs = zip(call.input_shapes, call.sources, strict=True)
         return {
@@ -96,22 +96,30 @@ class InOneRangeForm:
         """Brings the inputs into one range and computes the layer."""
         result = call.written()
         parts = [
-            result.quantize(run_line(part, kernels[str(index)]))
+            result.quantize(depthwise_1x1(part, kernels[str(index)]))
             for index, part in enumerate(inputs)
         ]
         return self._joined(call.layer, parts)
 
 
 def fitted(kernel: IntegerKernel, call: IntegerCall) -> IntegerKernel:
-    """Returns a kernel that can be computed with between the ranges of a call."""
+    """Returns a kernel that XNNPACK can compute with between the ranges of a call.
+
+    Args:
+        kernel: the kernel, which multiplies the first tensor that the layer reads.
+        call: the call of the layer.
+
+    Raises:
+        ValueError: if there is no range behind the layer.
+    """
     return kernel.representable(call.sources[0].range.scale, call.written().scale)
 
 
 def identity(channels: int | None) -> IntegerKernel:
-    """Returns a 1×1 depthwise kernel that changes nothing.
+    """Returns the 1×1 depthwise kernel that changes nothing.
 
     Args:
-        channels: number of channels, which is always known.
+        channels: the number of channels. It must be known.
     """
     assert channels is not None
     return IntegerKernel.of_line(np.ones(channels), np.zeros(channels))

@@ -23,10 +23,10 @@ def convolve(
 
     Args:
         inputs: `[1, height, width, channels]`.
-        kernel: `[height, width, channels per group, output channels]`; of a depthwise convolution
-            `[height, width, channels · multiplier]`.
-        strides: of rows and columns.
-        dilations: of rows and columns.
+        kernel: `[height, width, channels per group, output channels]`, or `[height, width,
+            channels · multiplier]` for a depthwise convolution.
+        strides: the strides of rows and columns.
+        dilations: the dilations of rows and columns.
         padding: 'same' or 'valid'.
         is_depthwise: whether each channel has kernels of its own.
 
@@ -40,7 +40,9 @@ def convolve(
 
 
 def run_dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs a dense kernel, as the 1×1 convolution that keeps per-channel scales in the converter.
+    """Runs a dense kernel and adds its bias.
+
+    It runs as a 1×1 convolution, for which the converter keeps a scale per channel.
 
     Args:
         inputs: `[1, …, channels]`.
@@ -57,8 +59,16 @@ def run_dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
     return outputs if is_image else tf.reshape(outputs, [1, *inputs.shape[1:-1], units])
 
 
-def run_line(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs a 1×1 depthwise kernel on `[1, …, channels]`; all but the channels stays."""
+def depthwise_1x1(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
+    """Runs a 1×1 depthwise kernel, which is a line per channel, and adds its bias.
+
+    Args:
+        inputs: `[1, …, channels]`.
+        kernel: `[1, 1, channels · multiplier]`.
+
+    Returns:
+        `[1, …, channels · multiplier]`, float32.
+    """
     if inputs.shape.rank == 4:
         return depthwise(inputs, kernel)
     image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
@@ -77,9 +87,9 @@ def depthwise(
     Args:
         inputs: `[1, height, width, channels]`.
         kernel: `[height, width, channels · multiplier]`.
-        strides: of rows and columns.
+        strides: the strides of rows and columns.
         padding: 'SAME' or 'VALID'.
-        dilations: of rows and columns.
+        dilations: the dilations of rows and columns.
 
     Returns:
         `[1, height, width, channels · multiplier]`, float32.
@@ -94,7 +104,7 @@ def depthwise(
 
 
 def concatenate(parts: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
-    """Joins tensors along an axis, a few at a time."""
+    """Joins tensors along an axis, only as many at a time as XNNPACK takes."""
     while len(parts) > MOST_CONCATENATED:
         starts = range(0, len(parts), MOST_CONCATENATED)
         parts = [concatenate(parts[start : start + MOST_CONCATENATED], axis) for start in starts]

@@ -1,4 +1,4 @@
-"""PReLUs as integer operators: the maximum or the minimum of two lines per channel."""
+"""PReLUs as integer operators: the maximum or the minimum of two lines in each channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_n2uq.layers import RPReLU
 from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.line_form import fitted
-from tf_n2uq.tflite.network.operators import run_line
+from tf_n2uq.tflite.network.operators import depthwise_1x1
 from tf_n2uq.tflite.network.ranges import Range
 
 _Line = tuple[np.ndarray, np.ndarray]
@@ -22,20 +22,21 @@ _Line = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Rectifier:
-    """A function per channel that is one line left of a knee and another right of it.
+    """A function per channel that is one line left of a knee and another line right of it.
 
-    XNNPACK has no PRELU for integers, nor a MAXIMUM. What it has are 1×1 depthwise convolutions,
-    a line per channel each, and saturation: where `b − a` is written as int8 whose lowest value
-    is zero, it is max(b − a, 0), and added to a it gives max(a, b). Taken from a, max(a − b, 0)
-    gives min(a, b). All of these have one scale, so nothing is rounded but the lines: the result
-    is the rounded function itself.
+    XNNPACK has neither a PRELU nor a MAXIMUM of integers. But it has 1×1 depthwise convolutions,
+    which compute a line per channel, and int8 tensors that saturate. If `b − a` is written to an
+    int8 tensor whose lowest value stands for 0, the tensor holds max(b − a, 0). Added to a, this is
+    max(a, b). In the same way, a minus max(a − b, 0) is min(a, b). All of these tensors have one
+    scale, so only the lines are rounded, and the result is the rounded function itself.
 
     Attributes:
-        lines: 1×1 depthwise kernels. 'right': the line right of the knee. 'convex': the line left
-            of it in channels whose slope is smaller there, the lowest number in the others;
-            'concave': in channels whose slope is greater there, the highest number in the others.
-            Either is missing if there is no such channel.
-        range: scale and zero point of the result.
+        lines: 1×1 depthwise kernels. 'right' is the line right of the knee. 'convex' is the line
+            left of the knee in the channels where its slope is the smaller one, and the lowest
+            number in the others. 'concave' is the line left of the knee in the channels where its
+            slope is the greater one, and the highest number in the others. 'convex' or 'concave'
+            is missing if there is no such channel.
+        range: the scale and zero point of the result.
     """
 
     lines: dict[str, IntegerKernel]
@@ -47,11 +48,11 @@ class Rectifier:
 
         Args:
             layer: a built layer.
-            channels: number of channels of what the layer reads.
-            tensor_range: what the result is written in.
+            channels: the number of channels of the tensor that the layer reads.
+            tensor_range: the scale and zero point of the result.
 
         Raises:
-            ValueError: if the layer has a slope per position, naming it.
+            ValueError: if the layer has a slope per position. The message names it.
         """
         (left_slope, left), (right_slope, right) = _lines_of(layer, channels)
         is_convex = left_slope <= right_slope
@@ -70,15 +71,15 @@ class Rectifier:
             inputs: `[1, …, channels]`.
 
         Returns:
-            The shape of `inputs`; its range is for the caller to put behind.
+            A float32 tensor in the shape of `inputs`. The caller puts the range behind it.
         """
         positive = Range(self.range.scale, -128)
-        right = result = self.range.quantize(run_line(inputs, self.lines['right']))
+        right = result = self.range.quantize(depthwise_1x1(inputs, self.lines['right']))
         if 'convex' in self.lines:
-            left = self.range.quantize(run_line(inputs, self.lines['convex']))
+            left = self.range.quantize(depthwise_1x1(inputs, self.lines['convex']))
             result = result + positive.quantize(left - right)
         if 'concave' in self.lines:
-            left = self.range.quantize(run_line(inputs, self.lines['concave']))
+            left = self.range.quantize(depthwise_1x1(inputs, self.lines['concave']))
             result = self.range.quantize(result) - positive.quantize(right - left)
         return result
 
@@ -94,7 +95,7 @@ class RectifierForm:
     def run(
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
-        """Runs the lines, and takes the maximum or the minimum of them."""
+        """Runs the lines and computes their maximum or minimum."""
         return Rectifier(dict(kernels), call.written()).apply(inputs[0])
 
 
@@ -107,7 +108,7 @@ def _line_where(
 
 
 def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
-    """Slopes and offsets per channel, float64, left of the knee and right of it."""
+    """Returns slope and offset of the lines left and right of the knee, float64 `[channels]`."""
     if isinstance(layer, RPReLU):
         slope, knee, offset = (
             np.asarray(weight, np.float64)
@@ -117,9 +118,9 @@ def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
     slope = np.atleast_1d(np.asarray(_negative_slope(layer), np.float64))
     if slope.size != slope.shape[-1]:
         raise ValueError(
-            f'model: layer {layer.name!r} has a slope per position, of shape {slope.shape}, and '
-            'is not only read by quantizers; expected one slope per channel, as '
-            'PReLU(shared_axes=[1, 2]) has.'
+            f'model: expected one slope per channel in layer {layer.name!r}, as not only '
+            f'quantizers read it, got a slope per position, of shape {slope.shape}. Use '
+            'PReLU(shared_axes=[1, 2]).'
         )
     slope = np.broadcast_to(slope.reshape(-1), [channels])
     zero = np.zeros_like(slope)
@@ -129,5 +130,5 @@ def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
 def _negative_slope(layer: keras.layers.Layer) -> Any:
     if isinstance(layer, keras.layers.ReLU):
         return layer.negative_slope
-    # Keras' function of this name has this slope.
+    # The Keras function `leaky_relu` has no attribute, but always this slope.
     return getattr(layer, 'alpha', 0.2)

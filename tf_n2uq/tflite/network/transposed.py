@@ -17,30 +17,32 @@ def run_transposed(
     kernel: IntegerKernel,
     size: tuple[int, int],
 ) -> tf.Tensor:
-    """Runs a transposed convolution of stride s, exactly, as one of stride 1.
+    """Runs a transposed convolution of stride s exactly, as a convolution of stride 1.
 
-    An output pixel s·m + r sees the inputs m, m − 1, … with the kernel's elements r, s + r, …: one
-    convolution per r, with s² times the channels together, which are then put in their
-    places. Unlike TRANSPOSE_CONV that has a scale per output channel, and may have few bits.
+    An output pixel s·m + r reads the inputs m, m − 1, … with the elements r, s + r, … of the
+    kernel. This is one convolution for each remainder r. Together, these are one convolution with
+    s² times the output channels, which are then put in the places of their pixels. Unlike
+    TRANSPOSE_CONV, this convolution has a scale per output channel, and its kernel may have few
+    bits.
 
     Args:
-        layer: strides and padding are taken from it.
+        layer: the layer, which gives the strides and the padding.
         inputs: `[1, height, width, channels]`.
         kernel: `[height, width, channels, output channels]`.
-        size: output height and width.
+        size: the height and width of the output.
 
     Returns:
         `[1, output height, output width, output channels]`, float32.
 
     Raises:
-        ValueError: if the strides differ or the layer is dilated, naming it.
+        ValueError: if the strides differ or the layer is dilated. The message names the layer.
     """
     stride = layer.strides[0]
     if layer.strides != (stride, stride) or layer.dilation_rate != (1, 1):
         raise ValueError(
-            f'model: layer {layer.name!r} has strides {layer.strides} and dilation_rate '
-            f'{layer.dilation_rate}; expected a transposed convolution with the same stride in '
-            'both directions and without dilation.'
+            f'model: expected one stride for both directions and no dilation in layer '
+            f'{layer.name!r}, got strides {layer.strides} and dilation_rate {layer.dilation_rate}. '
+            'Use UpSampling2D and Conv2D in its place.'
         )
     phases = _phases(kernel, stride)
     taps = phases.integers.shape[:2]
@@ -53,13 +55,16 @@ def run_transposed(
 
 
 def _phases(kernel: IntegerKernel, stride: int) -> IntegerKernel:
-    """The kernels of all `stride`² convolutions, output channels of the same pixel together."""
+    """Returns the kernels of all `stride`² convolutions as one kernel.
+
+    The output channels of the same pixel are together.
+    """
     *sizes, channels, filters = kernel.integers.shape
     taps = [-(-size // stride) for size in sizes]
     padding = [(0, tap * stride - size) for tap, size in zip(taps, sizes, strict=True)]
     padded = np.pad(kernel.integers, [*padding, (0, 0), (0, 0)])
     split = padded.reshape(taps[0], stride, taps[1], stride, channels, filters)
-    # The tap of the oldest input comes first in a convolution.
+    # The first tap of a convolution reads the first input, so the taps are reversed.
     ordered = split[::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5)
     return dataclasses.replace(
         kernel,
@@ -70,11 +75,11 @@ def _phases(kernel: IntegerKernel, stride: int) -> IntegerKernel:
 
 
 def _to_pixels(inputs: tf.Tensor, stride: int) -> tf.Tensor:
-    """`[1, h, w, s · s · c]` → `[1, h · s, w · s, c]`."""
+    """Puts channels in the places of pixels: `[1, h, w, s · s · c]` → `[1, h · s, w · s, c]`."""
     height, width, channels = inputs.shape[1:]
     filters = channels // stride**2
     rows = tf.reshape(inputs, [height, width, stride, stride * filters])
-    # Not DEPTH_TO_SPACE, which LiteRT's reference kernels do not know in its present version.
+    # LiteRT's reference kernels do not know the present version of DEPTH_TO_SPACE.
     ordered = tf.transpose(rows, [0, 2, 1, 3])
     return tf.reshape(ordered, [1, height * stride, width * stride, filters])
 
@@ -82,7 +87,7 @@ def _to_pixels(inputs: tf.Tensor, stride: int) -> tf.Tensor:
 def _cropped(
     layer: keras.layers.Conv2DTranspose, outputs: tf.Tensor, size: tuple[int, int]
 ) -> tf.Tensor:
-    """What the layer returns of all pixels that the kernel reaches."""
+    """Returns the part of all pixels that the layer returns, padded with zeros if need be."""
     ends, missing = [], [[0, 0]]
     for there, kernel, stride, wanted in zip(
         outputs.shape[1:3], layer.kernel_size, layer.strides, size, strict=True

@@ -1,4 +1,4 @@
-"""Up-sampling by the operators that XNNPACK has for integers, with one rounding at most."""
+"""Up-sampling with operators that XNNPACK has for integers, and with one rounding at most."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.line_form import fitted
 from tf_n2uq.tflite.network.operators import concatenate, depthwise
 
-_MOST = 127
+# The largest integer of an int8 kernel.
+_LARGEST_WEIGHT = 127
 
 
 def repeat(inputs: tf.Tensor, sizes: int | tuple[int, int]) -> tf.Tensor:
-    """Repeats rows and columns, as up-sampling to the nearest does, by concatenations.
+    """Repeats rows and columns by concatenations, as up-sampling to the nearest pixel does.
 
     Args:
         inputs: `[1, length, channels]` or `[1, height, width, channels]`.
-        sizes: how often, per axis.
+        sizes: the number of repetitions per axis.
 
     Returns:
         `[1, length · size, channels]` or `[1, height · size, width · size, channels]`.
@@ -28,7 +29,7 @@ def repeat(inputs: tf.Tensor, sizes: int | tuple[int, int]) -> tf.Tensor:
     *lengths, channels = inputs.shape[1:]
     factors = [sizes] if isinstance(sizes, int) else list(sizes)
     rows = lengths[0] if len(lengths) == 2 else 1
-    # Copies of a pixel's channels, or of a row, beside one another are the repeated tensor.
+    # In memory, a repeated pixel or row is the same as copies of its numbers side by side.
     pixels = tf.reshape(inputs, [1, rows * lengths[-1], channels])
     widened = tf.reshape(concatenate([pixels] * factors[-1], -1), [1, rows, -1])
     if len(lengths) == 2:
@@ -38,39 +39,41 @@ def repeat(inputs: tf.Tensor, sizes: int | tuple[int, int]) -> tf.Tensor:
 
 
 def bilinear_kernel(channels: int, size: tuple[int, int]) -> IntegerKernel:
-    """Makes the depthwise kernel that computes all pixels between an image's pixels.
+    """Makes the depthwise kernel that interpolates between the pixels of an image.
 
     Args:
-        channels: of the image.
-        size: how many rows and columns become of one.
+        channels: the number of channels of the image.
+        size: the number of rows and of columns that one row and one column become.
 
     Returns:
-        `[3, 3, channels · rows · columns]`: what each pixel and its neighbours weigh, exactly for
-        sizes up to 5.
+        The kernel `[3, 3, channels · rows · columns]`, with the weights of each pixel and its
+        neighbours. It is exact for sizes up to 5.
     """
     rows, columns = (_weights(factor) for factor in size)
     weights = np.einsum('ir,jc->ijrc', rows, columns).reshape(3, 3, -1)
     whole = 4 * size[0] * size[1]
-    unit = max(1.0, whole * weights.max() / _MOST) / whole
+    unit = max(1.0, whole * weights.max() / _LARGEST_WEIGHT) / whole
     integers = np.tile(np.rint(weights / unit).astype(np.int32), channels)
     outputs = integers.shape[-1]
     return IntegerKernel(integers, np.full(outputs, unit), np.zeros(outputs))
 
 
 def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int]) -> tf.Tensor:
-    """Runs a `bilinear_kernel`; RESIZE_BILINEAR of int8 does not round to the nearest.
+    """Interpolates an image with a `bilinear_kernel`, as Keras does.
+
+    TFLite's RESIZE_BILINEAR is no alternative, because it does not round int8 to the nearest.
 
     Args:
         inputs: `[1, height, width, channels]`.
-        kernel: of the input's channels and `size`.
-        size: how many rows and columns become of one.
+        kernel: the kernel for the channels of the image and for `size`.
+        size: the number of rows and of columns that one row and one column become.
 
     Returns:
-        `[1, height · rows, width · columns, channels]`, float32, of pixel centers half a pixel
-        from the border, as Keras has them.
+        `[1, height · rows, width · columns, channels]`, float32. The centers of the outer pixels
+        lie half a pixel from the border, as in Keras.
     """
     height, width, channels = inputs.shape[1:]
-    # Beyond the border, an image goes on as it ends.
+    # Beyond the border, the outer pixels of the image repeat.
     padded = tf.concat([inputs[:, :1], inputs, inputs[:, -1:]], 1)
     padded = tf.concat([padded[:, :, :1], padded, padded[:, :, -1:]], 2)
     outputs = depthwise(padded, kernel)
@@ -99,7 +102,7 @@ class InterpolationForm:
     """Bilinear up-sampling by whole numbers."""
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns the kernel of all pixels between pixels."""
+        """Returns the kernel that interpolates between pixels."""
         return {'': fitted(bilinear_kernel(call.channels, call.layer.size), call)}
 
     def run(
@@ -110,7 +113,10 @@ class InterpolationForm:
 
 
 def _weights(factor: int) -> np.ndarray:
-    """What the pixel before, the pixel itself and the one after weigh, per place in the pixel."""
+    """Returns the weights of the pixel before, the pixel itself and the pixel after it.
+
+    They are float64 `[3, factor]`, for each of the `factor` places within the pixel.
+    """
     places = (np.arange(factor) + 0.5) / factor - 0.5
     before, after = np.maximum(-places, 0), np.maximum(places, 0)
     return np.stack([before, 1 - before - after, after])

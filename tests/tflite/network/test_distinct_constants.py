@@ -9,7 +9,7 @@ import tf_n2uq
 from tests.networks import images_for, quantize
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import Deployment
-from tf_n2uq.tflite.network.kernels import IntegerKernel, told_apart
+from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.matching import match
 
@@ -17,14 +17,17 @@ layers = keras.layers
 
 
 def constants_of(kernels):
-    return [kernel.constant.tobytes() for kernel in told_apart(dict(enumerate(kernels))).values()]
+    return [
+        kernel.constant.tobytes()
+        for kernel in with_distinct_constants(dict(enumerate(kernels))).values()
+    ]
 
 
 @pytest.mark.parametrize('value', [0, 3])
 @pytest.mark.parametrize('size', [1, 4])
 def test_equal_kernels_become_different_constants_of_the_same_integers(value, size):
     kernel = IntegerKernel(np.full((1, 1, size), value), np.full(size, 0.1), np.zeros(size))
-    apart = told_apart(dict.fromkeys('abcde', kernel) | {'f': kernel})
+    apart = with_distinct_constants(dict.fromkeys('abcde', kernel) | {'f': kernel})
     assert len({each.constant.tobytes() for each in apart.values()}) == len(apart)
     for each in apart.values():
         integers = np.rint(each.constant / each.unit.astype(np.float32))
@@ -37,7 +40,7 @@ def test_kernels_of_other_shapes_may_be_equal():
     a = IntegerKernel(np.zeros((1, 1, 4), int), np.ones(4), np.zeros(4))
     b = IntegerKernel(np.zeros((1, 2, 2), int), np.ones(2), np.zeros(2))
     assert len(constants_of([a, b])) == 2
-    assert told_apart({'a': a, 'b': b}) == {'a': a, 'b': b}
+    assert with_distinct_constants({'a': a, 'b': b}) == {'a': a, 'b': b}
 
 
 def test_a_network_of_several_prelus_without_a_slope_is_converted():
