@@ -21,6 +21,7 @@ from tf_n2uq.tflite.loading import load_model
 from tf_n2uq.tflite.reports.comparison import compare
 from tf_n2uq.tflite.reports.inspection import inspect
 from tf_n2uq.tflite.running.latency import benchmark
+from tf_n2uq.tflite.targets import TARGETS
 
 _TYPES = {'float32': tf.float32, 'int8': tf.int8, 'uint8': tf.uint8}
 _KERAS_FILE = 'model that tf_keras saved: .keras, .h5, or the folder of a SavedModel'
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         '--images', type=Path, help=f'{_IMAGES_FILE}, for tensors without a trained range'
     )
     command.add_argument(
-        '--target', choices=('xnnpack', 'micro'), default='xnnpack', help='whose kernels run it'
+        '--target', choices=tuple(TARGETS), default='xnnpack', help='whose kernels run it'
     )
     command.add_argument(
         '--allow-float', action='store_true', help='leave layers without integer operators float'
