@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from tf_n2uq.layers import registered_layers
 from tf_n2uq.tflite.allowed_layers import (
     ACTIVATIONS,
     NAMES_OF_ARGUMENTS,
@@ -79,3 +80,11 @@ def test_an_allowed_name_is_a_class_of_its_kind(kind: str):
     module = getattr(keras, f'{kind}s')
     for name in NAMES_OF_ARGUMENTS[kind]:
         assert isinstance(module.get(name), getattr(module, kind.capitalize())), name
+
+
+def test_layers_that_networks_are_made_of_are_allowed():
+    own, others = registered_classes(), allowed_classes()
+    known = {layer.__name__ for layer in registered_layers()}
+    left_out = {name for name in known if f'tf_n2uq>{name}' not in own and name not in others}
+    # It builds one operation for each position.
+    assert left_out == {'UpSampling1D'}

@@ -32,7 +32,10 @@ def _group_normalization(parts: Parts, step: Step) -> Ref:
 
     def spread(name: str, ref: Ref) -> Ref:
         """Repeats the number of each group for its channels, in a shape that broadcasts."""
-        repeated = parts.add(_LAYERS.UpSampling1D(shape[-1] // groups), f'{name}_repeated', ref)
+        # Groups stand for rows of an image: an untrusted file may have no `UpSampling1D`.
+        rows = parts.add(_LAYERS.Reshape((groups, 1, 1)), f'{name}_rows', ref)
+        copies = _LAYERS.UpSampling2D((shape[-1] // groups, 1))
+        repeated = parts.add(copies, f'{name}_repeated', rows)
         per_channel = _LAYERS.Reshape((*[1] * (len(shape) - 2), shape[-1]))
         return parts.add(per_channel, f'{name}_spread', repeated)
 
