@@ -173,7 +173,7 @@ class Inspection:
 
     @property
     def integer_only(self) -> bool:
-        """Whether the file computes in integers from input to output, with built-in operators."""
+        """True if the file computes in integers from input to output, with built-in operators."""
         return not self.violations
 
     def __str__(self) -> str:
