@@ -118,9 +118,9 @@ def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
     slope = np.atleast_1d(np.asarray(_negative_slope(layer), np.float64))
     if slope.size != slope.shape[-1]:
         raise ValueError(
-            f'model: layer {layer.name!r} has a slope per position, of shape {slope.shape}, and '
-            'is not only read by quantizers; expected one slope per channel, as '
-            'PReLU(shared_axes=[1, 2]) has.'
+            f'model: expected one slope per channel in layer {layer.name!r}, as not only quantizers '
+            f'read its output, got a slope per position, of shape {slope.shape}. Use '
+            'PReLU(shared_axes=[1, 2]).'
         )
     slope = np.broadcast_to(slope.reshape(-1), [channels])
     zero = np.zeros_like(slope)
