@@ -98,5 +98,6 @@ def test_a_slope_per_position_is_refused_by_name():
     x = keras.layers.Add()([x, keras.layers.Conv2D(8, 1)(x)])
     model = quantize(keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)), bits=2)
     tf_n2uq.calibrate(model, images_for(model), verbose=0)
-    with pytest.raises(ValueError, match="layer 'everywhere_different', .* got a slope per position"):
+    message = "layer 'everywhere_different', .* got a slope per position"
+    with pytest.raises(ValueError, match=message):
         tf_n2uq.tflite.convert(model)

@@ -118,8 +118,8 @@ def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
     slope = np.atleast_1d(np.asarray(_negative_slope(layer), np.float64))
     if slope.size != slope.shape[-1]:
         raise ValueError(
-            f'model: expected one slope per channel in layer {layer.name!r}, as not only quantizers '
-            f'read its output, got a slope per position, of shape {slope.shape}. Use '
+            f'model: expected one slope per channel in layer {layer.name!r}, as not only '
+            f'quantizers read its output, got a slope per position, of shape {slope.shape}. Use '
             'PReLU(shared_axes=[1, 2]).'
         )
     slope = np.broadcast_to(slope.reshape(-1), [channels])
