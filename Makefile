@@ -10,17 +10,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := $(wildcard tf_n2uq tests examples benchmarks tools) setup.py
 
-.PHONY: demo test docs fuzz lint bench bazel-check clean help
+.PHONY: demo test nightly docs fuzz lint bench bazel-check clean help
 
 help:
 	@sed -n '2,4s/^# *//p' $(MAKEFILE_LIST)
-	@echo '  make lint | fuzz | bench | bazel-check | clean'
+	@echo '  make lint | nightly | fuzz | bench | bazel-check | clean'
 
 demo: $(VENV)/.installed-examples
 	$(BIN)/python examples/quickstart.py --resume
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not nightly'
+
+# Whole trainings, and further published networks. The script .ci/nightly runs them and the fuzz.
+nightly: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m nightly
 
 # A warning is an error: a link or an anchor that leads nowhere, a page that no menu leads to.
 # The variable stops a notice of mkdocs-material about its successor; see CONTRIBUTING.md.
@@ -38,6 +42,8 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/convert_time.py
+	$(BIN)/python benchmarks/call_chains.py
 	$(BIN)/python benchmarks/quantizer_op.py
 	$(BIN)/python benchmarks/training_step.py --rounds 9
 	$(BIN)/python benchmarks/adaptive_step.py --rounds 9

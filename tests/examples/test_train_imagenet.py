@@ -129,6 +129,7 @@ def test_imagenet_is_trained_on_from_a_folder_and_resumed(folder, tmp_path):
     assert (out / 'summary.md').exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_published_network_is_trained_and_exported(folder, tmp_path):
     out = tmp_path / 'run'
@@ -172,6 +173,7 @@ def test_what_cannot_be_exported_is_named_and_kept(tmp_path, folder):
     assert weights.exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_workers_train_on_a_folder(folder, tmp_path):
     teacher = _weights(tmp_path, 'resnet8')

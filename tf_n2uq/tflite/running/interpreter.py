@@ -127,7 +127,7 @@ def xnnpack_delegation(content: bytes) -> Delegation:
         TypeError: If `content` is not bytes.
         ValueError: If `content` is not a TFLite file that the interpreter can prepare.
     """
-    flatbuffer.read(content)
+    flatbuffer.check_header(content)
     line = run_isolated('_delegation.py', content, 'the interpreter', _TIMEOUT_SECONDS)
     counts = json.loads(line)
     return Delegation(counts['partitions'], tuple(counts['inside']), counts['operators'])
