@@ -35,7 +35,6 @@ def integer_call(
     return IntegerCall(
         step=Step(layer.name, layer, (refs if len(refs) > 1 else refs[0],)),
         input_shapes=list(shapes),
-        output_shape=tuple(layer.compute_output_shape(shapes if len(shapes) > 1 else shapes[0])),
         sources=[Source(each, 1.0) for each in (sources or [SOURCE] * len(shapes))],
         result=result,
         line=line,

@@ -35,7 +35,6 @@ class IntegerCall:
     Attributes:
         step: the call.
         input_shapes: the shapes of the tensors that the layer reads, with the batch, in order.
-        output_shape: the shape of the tensor that the layer returns, with the batch.
         sources: the tensors that the layer reads, in order, without those that have no range.
         result: the scale and zero point of the tensor that the layer's operator writes; None for an
             operator that writes in the range that it reads.
@@ -44,7 +43,6 @@ class IntegerCall:
 
     step: Step
     input_shapes: list[tuple[int | None, ...]]
-    output_shape: tuple[int | None, ...]
     sources: list[Source]
     result: Range | None
     line: keras.layers.Layer | None = None

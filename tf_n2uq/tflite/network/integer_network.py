@@ -136,7 +136,6 @@ class IntegerNetwork:
         return IntegerCall(
             step=step,
             input_shapes=[self._graph.shape(ref) for ref in step.inputs],
-            output_shape=self._graph.shape(step.output),
             sources=[source for source in sources if source is not None],
             result=None if result is None else self._ranges[result],
             line=None if line is None else self._graph.steps[line].layer,
