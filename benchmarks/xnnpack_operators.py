@@ -27,7 +27,7 @@ from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite import make_interpreter
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.packing import unpack_nibbles
-from tf_n2uq.tflite.targets import xnnpack_passes
+from tf_n2uq.tflite.targets import size_passes
 
 _ROUNDS = flags.DEFINE_integer('rounds', 61, 'Timed runs of each file.', lower_bound=1)
 _SHAPE = (1, 112, 112, 96)
@@ -117,7 +117,7 @@ def matrix_product(side: int, channels: int) -> bytes:
 def with_int4(content: bytes) -> bytes:
     """Returns what the export makes of such a file: FULLY_CONNECTED with INT4."""
     model = flatbuffer.read(content)
-    for each in xnnpack_passes([]):
+    for each in size_passes([]):
         each(model)
     return flatbuffer.write(model)
 

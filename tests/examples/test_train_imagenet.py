@@ -146,7 +146,8 @@ def test_a_published_network_is_trained_and_exported(folder, tmp_path):
     assert 'val_top5_accuracy' in (out / 'summary.md').read_text()
     inspection = tf_n2uq.tflite.inspect((out / 'model.tflite').read_bytes())
     assert inspection.integer_only
-    assert [layer.kernel_type for layer in inspection.layers].count('INT4') == 19
+    assert {layer.kernel_type for layer in inspection.layers} == {'INT8'}
+    assert sum(layer.comparators > 0 for layer in inspection.layers) == 19
     assert inspection.xnnpack_partitions == 1
 
 

@@ -9,7 +9,7 @@ from tf_n2uq.tflite.levels.comparators import ComparatorPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.markers import marker_alpha
 from tf_n2uq.tflite.running.interpreter import make_interpreter
-from tf_n2uq.tflite.targets import xnnpack_passes
+from tf_n2uq.tflite.targets import size_passes
 
 ALL_INT8 = np.arange(-128, 128).astype(np.int8)
 
@@ -57,9 +57,9 @@ def convert(
 
 
 def lower(content: bytes, plans: list[ComparatorPlan]) -> bytes:
-    """All passes, as the conversion applies them for XNNPACK."""
+    """All passes of a conversion for XNNPACK that optimizes for size."""
     model = flatbuffer.read(content)
-    for each in xnnpack_passes(plans):
+    for each in size_passes(plans):
         each(model)
     return flatbuffer.write(model)
 

@@ -37,7 +37,7 @@ def test_each_file_computes_what_keras_does_at_its_bit_width(name, bits, argumen
     images = images_for(model, 4)
     for width in bits:
         tf_n2uq.set_bits(model, width)
-        content = tf_n2uq.tflite.convert(model, bits=width)
+        content = tf_n2uq.tflite.convert(model, bits=width, optimize_for='size')
         check_integer_only(flatbuffer.read(content))
         report = tf_n2uq.tflite.compare(model, content, images)
         assert report.not_compared == ()

@@ -26,21 +26,30 @@ def _kernel_types(content):
 
 
 @pytest.mark.parametrize('bits', [2, 3])
-def test_kernels_of_two_and_three_bits_are_int4_and_the_ends_int8(bits):
-    content = tf_n2uq.tflite.convert(quantized_network('residual', bits))
+def test_for_size_kernels_of_two_and_three_bits_are_int4_and_the_ends_int8(bits):
+    content = tf_n2uq.tflite.convert(quantized_network('residual', bits), optimize_for='size')
     types = _kernel_types(content)
     assert types[0] == types[-1] == 'INT8'
     assert set(types[1:-1]) == {'INT4'}
 
 
-@pytest.mark.parametrize('bits', [4, 5])
-def test_kernels_of_more_bits_are_int8_and_so_are_small_ones_of_four(bits):
+@pytest.mark.parametrize('bits', [2, 4])
+def test_all_kernels_are_int8_and_multiplied_by_convolutions_if_nothing_is_asked_for(bits):
     content = tf_n2uq.tflite.convert(quantized_network('residual', bits))
+    report = tf_n2uq.tflite.inspect(content)
+    assert {layer.kernel_type for layer in report.layers} == {'INT8'}
+    assert report.operators['CONV_2D'] == 4
+    assert 'STRIDED_SLICE' not in report.operators
+
+
+@pytest.mark.parametrize('bits', [4, 5])
+def test_for_size_kernels_of_more_bits_are_int8_and_so_are_small_ones_of_four(bits):
+    content = tf_n2uq.tflite.convert(quantized_network('residual', bits), optimize_for='size')
     assert set(_kernel_types(content)) == {'INT8'}
 
 
 def test_depthwise_kernels_are_int8():
-    content = tf_n2uq.tflite.convert(quantized_network('depthwise', 2))
+    content = tf_n2uq.tflite.convert(quantized_network('depthwise', 2), optimize_for='size')
     layers = tf_n2uq.tflite.inspect(content).layers
     types = {layer.kernel_type for layer in layers if 'DEPTHWISE' in layer.operator}
     assert types == {'INT8'}
@@ -79,7 +88,7 @@ def test_equal_layers_keep_their_grids():
     model = quantize(keras.Model(image, keras.layers.Dense(3)(x)), bits=2)
     images = images_for(model)
     tf_n2uq.calibrate(model, images, verbose=0)
-    content = tf_n2uq.tflite.convert(model)
+    content = tf_n2uq.tflite.convert(model, optimize_for='size')
     assert _kernel_types(content).count('INT4') == 3
     assert tf_n2uq.tflite.inspect(content).xnnpack_partitions == 1
     assert _agreement(content, model, images) >= 0.9
@@ -119,7 +128,7 @@ def test_layers_that_were_not_annotated_become_eight_bit():
     tf_n2uq.calibrate(model, images, verbose=0)
     with pytest.raises(ValueError, match='representative_dataset: expected data.*range'):
         tf_n2uq.tflite.convert(model)
-    content = tf_n2uq.tflite.convert(model, representative_dataset=images)
+    content = tf_n2uq.tflite.convert(model, representative_dataset=images, optimize_for='size')
     assert _kernel_types(content) == ['INT8', 'INT4', 'INT8']
     assert _agreement(content, model, images) >= 0.9
 

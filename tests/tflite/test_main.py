@@ -79,6 +79,17 @@ def test_convert_writes_for_the_target_that_is_asked_for(folder, tmp_path):
     assert out.read_bytes() == expected
 
 
+def test_convert_optimizes_for_what_is_asked_for(folder, tmp_path, capsys):
+    out, model = tmp_path / 'out.tflite', folder / 'model.keras'
+    assert _run('convert', model, '--out', out, '--optimize_for', 'size') == 0
+    network = keras.models.load_model(model)
+    assert out.read_bytes() == tf_n2uq.tflite.convert(network, optimize_for='size')
+    assert out.read_bytes() != (folder / 'model.tflite').read_bytes()
+    arguments = ['convert', model, '--out', out, '--force', '--optimize-for', 'size']
+    assert _run(*arguments, '--target', 'micro') == 1
+    assert "optimize_for: expected None for target='micro'" in capsys.readouterr().err
+
+
 def test_convert_leaves_layers_in_float_if_it_may(tmp_path, capsys):
     image = keras.Input((6, 6, 3))
     x = keras.layers.Conv2D(4, 3)(image)

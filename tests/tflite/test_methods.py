@@ -27,14 +27,18 @@ def quantized(model, scheme):
 
 
 def check_file(model):
-    """Converts a model, compares both, and returns the types of the kernels."""
+    """Converts a model, compares both, and returns the types of the kernels in a small file."""
+    images = images_for(model, 4)
     content = tf_n2uq.tflite.convert(model)
     check_integer_only(flatbuffer.read(content))
-    report = tf_n2uq.tflite.compare(model, content, images_for(model, 4))
+    report = tf_n2uq.tflite.compare(model, content, images)
     assert report.not_compared == ()
     assert max(each.xnnpack_share for each in report.quantizers) < FEW
     assert report.xnnpack.mean_difference < 0.5
-    return [layer.kernel_type for layer in tf_n2uq.tflite.inspect(content).layers]
+    small = tf_n2uq.tflite.convert(model, optimize_for='size')
+    expected = tf_n2uq.tflite.predict(content, images)
+    np.testing.assert_array_equal(tf_n2uq.tflite.predict(small, images), expected)
+    return [layer.kernel_type for layer in tf_n2uq.tflite.inspect(small).layers]
 
 
 @pytest.mark.parametrize(

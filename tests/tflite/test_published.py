@@ -34,7 +34,7 @@ def test_a_published_network_becomes_an_integer_file(name, bits, options, kernel
     model = network(name, bits, **options)
     images = images_for(model, 32)
     tf_n2uq.calibrate(model, images, verbose=0)
-    content = tf_n2uq.tflite.convert(model, representative_dataset=images)
+    content = tf_n2uq.tflite.convert(model, representative_dataset=images, optimize_for='size')
     inspection = tf_n2uq.tflite.inspect(content)
     assert inspection.integer_only
     assert inspection.xnnpack_partitions == 1

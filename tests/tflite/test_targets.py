@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.networks import quantized_network
 from tests.tflite.graphs import (
     convert,
     fake_quant,
@@ -19,7 +20,7 @@ from tf_n2uq.tflite.levels.comparators import plan_comparators
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.verify import check_integer_only
 from tf_n2uq.tflite.running.interpreter import xnnpack_partitions
-from tf_n2uq.tflite.targets import TARGETS
+from tf_n2uq.tflite.targets import TARGETS, passes_of
 
 CHANNELS = 4
 PLAN = plan_comparators(staircase(np.random.default_rng(0), 3, (CHANNELS,)))
@@ -38,45 +39,89 @@ def network(x):
     return fake_quant(tf.reshape(x, [1, CHANNELS]), 0.05)
 
 
+FILES = [(target, choice) for target, choices in TARGETS.items() for choice in choices]
+
+
 @pytest.fixture(scope='module')
 def files():
-    """The file of each target."""
+    """The file of each target and choice."""
     content, result = convert(network, [1, 6, 6, CHANNELS]), {}
-    for target, passes in TARGETS.items():
+    for target, choice in FILES:
         model = flatbuffer.read(content)
-        for each in passes([PLAN]):
+        for each in passes_of(target, choice)([PLAN]):
             each(model)
         check_integer_only(model)
-        result[target] = flatbuffer.write(model)
+        result[target, choice] = flatbuffer.write(model)
     return result
 
 
 def test_the_targets_are_those_that_convert_takes():
-    hint = typing.get_type_hints(convert_model)['target']
-    assert typing.get_args(hint) == tuple(TARGETS)
+    hints = typing.get_type_hints(convert_model)
+    assert typing.get_args(hints['target']) == tuple(TARGETS)
+    literal, none = typing.get_args(hints['optimize_for'])
+    choices = {choice for choices in TARGETS.values() for choice in choices}
+    assert {*typing.get_args(literal), None} == choices
+    assert none is type(None)
 
 
-def test_all_targets_compute_the_same_numbers(files):
+def test_all_files_compute_the_same_numbers(files):
     rng = np.random.default_rng(0)
     x = rng.integers(-128, 128, (1, 6, 6, CHANNELS)).astype(np.int8)
     outputs = [run(content, x, reference_kernels=True) for content in files.values()]
-    # Averages and dense layers are rounded by other operators, which may differ by one step.
-    assert np.max(np.abs(outputs[0].astype(int) - outputs[1])) <= 1
     assert len(np.unique(outputs[0])) > 1
+    for other in outputs[1:]:
+        # Averages and dense layers are rounded by other operators, which may differ by one step.
+        assert np.max(np.abs(outputs[0].astype(int) - other)) <= 1
 
 
-def test_the_file_for_xnnpack_is_one_partition_of_dense_layers(files):
-    assert xnnpack_partitions(files['xnnpack']) == 1
-    assert 'FULLY_CONNECTED' in operators(files['xnnpack'])
-    assert 'CONV_2D' not in operators(files['xnnpack'])
+def test_both_choices_for_xnnpack_give_the_same_integers_there(files):
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, (1, 6, 6, CHANNELS)).astype(np.int8)
+    expected = run(files['xnnpack', 'latency'], x)
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(run(files['xnnpack', 'size'], x), expected)
+
+
+def test_latency_is_what_xnnpack_gets_if_nothing_is_asked_for(files):
+    assert files['xnnpack', None] == files['xnnpack', 'latency']
+
+
+def test_a_file_for_latency_has_int8_kernels_and_gathers_no_windows(files):
+    content = files['xnnpack', 'latency']
+    assert [kind for kind, _ in kernels(content)] == ['INT8', 'INT8']
+    assert operators(content).count('CONV_2D') == 1
+    assert not {'CONCATENATION', 'PAD', 'STRIDED_SLICE'} & set(operators(content))
+
+
+def test_a_file_for_size_is_one_partition_of_dense_layers(files):
+    assert xnnpack_partitions(files['xnnpack', 'size']) == 1
+    assert 'FULLY_CONNECTED' in operators(files['xnnpack', 'size'])
+    assert 'CONV_2D' not in operators(files['xnnpack', 'size'])
 
 
 def test_the_file_for_micro_keeps_its_convolutions(files):
-    assert operators(files['micro']).count('CONV_2D') == 2
-    assert 'FULLY_CONNECTED' not in operators(files['micro'])
+    assert operators(files['micro', None]).count('CONV_2D') == 2
+    assert 'FULLY_CONNECTED' not in operators(files['micro', None])
 
 
-@pytest.mark.parametrize('target', TARGETS)
-def test_kernels_of_few_bits_are_int4_and_no_marker_is_left(files, target):
-    assert [kind for kind, _ in kernels(files[target])] == ['INT4', 'INT8']
-    assert 'LEAKY_RELU' not in operators(files[target])
+@pytest.mark.parametrize('file', [('xnnpack', 'size'), ('micro', None)])
+def test_kernels_of_few_bits_are_int4_for_size_and_for_micro(files, file):
+    assert [kind for kind, _ in kernels(files[file])] == ['INT4', 'INT8']
+
+
+def test_no_marker_is_left(files):
+    assert not any('LEAKY_RELU' in operators(content) for content in files.values())
+
+
+def test_a_choice_that_the_target_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="optimize_for: expected None for target='micro', got 'si"):
+        passes_of('micro', 'size')
+    with pytest.raises(ValueError, match="optimize_for: expected None or 'latency' or 'size' for"):
+        passes_of('xnnpack', 'speed')
+    with pytest.raises(ValueError, match="target: expected 'xnnpack' or 'micro', got 'gpu'"):
+        passes_of('gpu', None)
+
+
+def test_a_choice_is_refused_before_anything_is_converted():
+    with pytest.raises(ValueError, match='optimize_for: expected None for'):
+        convert_model(quantized_network('dense_only'), target='micro', optimize_for='latency')

@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         '--target', choices=tuple(TARGETS), default='xnnpack', help='whose kernels run it'
     )
     command.add_argument(
+        '--optimize-for',
+        '--optimize_for',
+        choices=('latency', 'size'),
+        help='what counts in a file for XNNPACK: the time that it takes, or its size on disk',
+    )
+    command.add_argument(
         '--allow-float', action='store_true', help='leave layers without integer operators float'
     )
     for end in ('input', 'output'):
@@ -116,6 +122,7 @@ def _convert(options: argparse.Namespace) -> None:
         inference_input_type=_TYPES[options.input],
         inference_output_type=_TYPES[options.output],
         target=options.target,
+        optimize_for=options.optimize_for,
         allow_float=options.allow_float,
     )
     # Converting takes a while, in which a file may have appeared.

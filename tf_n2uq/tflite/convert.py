@@ -14,7 +14,7 @@ from tf_n2uq.tflite.network.integer_network import IntegerNetwork
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
-from tf_n2uq.tflite.targets import TARGETS
+from tf_n2uq.tflite.targets import passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
 
@@ -27,14 +27,15 @@ def convert(
     inference_input_type: tf.DType = tf.float32,
     inference_output_type: tf.DType = tf.float32,
     target: Literal['xnnpack', 'micro'] = 'xnnpack',
+    optimize_for: Literal['latency', 'size'] | None = None,
     allow_float: bool = False,
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
 
-    Every tensor between input and output is int8, int4 or int32 and every operator is a built-in
-    one that the target runs. Kernels of 2 to 4 bits are stored as INT4. Learned thresholds become
-    comparators, saturating SUBs whose results are added up; the bias, activation or
-    normalization in front of a quantizer is part of them, exactly.
+    Every tensor between input and output is int8 or int32, a kernel may also be int4, and every
+    operator is a built-in one that the target runs. Learned thresholds become comparators,
+    saturating SUBs whose results are added up; the bias, activation or normalization in front of a
+    quantizer is part of them, exactly.
 
     Args:
         model: a model from `quantize_apply` with a scheme of this project, calibrated or trained.
@@ -49,6 +50,12 @@ def convert(
         target: whose kernels the file is written for. 'xnnpack': phones, PCs, a Raspberry Pi.
             'micro': TensorFlow Lite Micro, for microcontrollers; `micro_arena` tells the memory
             that the file then needs. LiteRT runs either.
+        optimize_for: how a file for 'xnnpack' stores its kernels. 'latency': as int8, for the
+            fastest kernels of every processor. A file with kernels of few bits is still small in a
+            zip, as in the package of an app. 'size': kernels of 2 to 4 bits are INT4,
+            wherever that makes the file itself smaller. The file runs more slowly, and gives the
+            same integers. None stands for 'latency'. A file for 'micro' has one form only, so
+            that this argument has to be None.
         allow_float: whether layers that no integer operator computes stay float, with conversions
             around them, and whether operators that XNNPACK does not take may be in the middle of
             the network. What that concerns is logged as a warning, and `inspect` lists it.
@@ -61,12 +68,11 @@ def convert(
         TypeError: if `model` is not a tf_keras model.
         ValueError: if the model is not quantized, not built or subclassed; an adaptive model comes
             without one of its bit-widths in `bits`, or another model with one; a layer cannot be
-            integer or interrupts XNNPACK; a range is neither trained nor given by data; or a
-            type or target is not supported.
+            integer or interrupts XNNPACK; a range is neither trained nor given by data; a type or
+            target is not supported; or `optimize_for` is no choice of the target.
     """
     check_quantized_model(model)
-    if target not in tuple(TARGETS):
-        raise ValueError(f'target: expected {" or ".join(map(repr, TARGETS))}, got {target!r}.')
+    passes = passes_of(target, optimize_for)
     for name, value in (
         ('inference_input_type', inference_input_type),
         ('inference_output_type', inference_output_type),
@@ -76,7 +82,7 @@ def convert(
     model = _at_bits(model, bits)
     network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
     file = _run_converter(model, network, inference_input_type, inference_output_type)
-    for each in TARGETS[target](network.plans):
+    for each in passes(network.plans):
         each(file)
     content = flatbuffer.write(file)
     if allow_float:

@@ -15,10 +15,23 @@ from tf_n2uq.tflite.passes.patches import unroll_convolutions
 
 # A function that edits a `ModelT` in place.
 Pass: TypeAlias = Callable[[Any], Any]
+# A function that makes the passes for the plans of a network.
+PassesOf: TypeAlias = Callable[[Sequence[ComparatorPlan]], list[Pass]]
 
 
-def xnnpack_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
-    """Returns the passes that make a file for XNNPACK's kernels.
+def latency_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
+    """Returns the passes that make the fastest file for XNNPACK's kernels.
+
+    All kernels stay int8, and convolutions stay convolutions.
+
+    Args:
+        plans: The comparators that take the place of the markers, in the order of the markers.
+    """
+    return [connect_fully, functools.partial(replace_markers, plans=plans)]
+
+
+def size_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
+    """Returns the passes that make the smallest file for XNNPACK's kernels.
 
     Args:
         plans: The comparators that take the place of the markers, in the order of the markers.
@@ -49,7 +62,38 @@ def micro_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
     ]
 
 
-TARGETS: dict[str, Callable[[Sequence[ComparatorPlan]], list[Pass]]] = {
-    'xnnpack': xnnpack_passes,
-    'micro': micro_passes,
+# The passes of each target, by what the file is optimized for. None stands for the target's own
+# choice, which is the only one of some targets.
+TARGETS: dict[str, dict[str | None, PassesOf]] = {
+    'xnnpack': {None: latency_passes, 'latency': latency_passes, 'size': size_passes},
+    'micro': {None: micro_passes},
 }
+
+
+def passes_of(target: str, optimize_for: str | None) -> PassesOf:
+    """Returns the function that makes the passes for a target.
+
+    Args:
+        target: A name in `TARGETS`.
+        optimize_for: 'latency' or 'size'; None for the target's own choice.
+
+    Returns:
+        A function of the plans of a network.
+
+    Raises:
+        ValueError: If the target does not exist, or has no such choice.
+    """
+    if target not in tuple(TARGETS):
+        raise ValueError(f'target: expected {" or ".join(map(repr, TARGETS))}, got {target!r}.')
+    choices = TARGETS[target]
+    if optimize_for not in tuple(choices):
+        advice = (
+            'Leave the argument out: there is one form of file for this target.'
+            if len(choices) == 1
+            else "Take 'latency' unless the size of the file on disk counts."
+        )
+        raise ValueError(
+            f'optimize_for: expected {" or ".join(map(repr, choices))} for target={target!r}, got '
+            f'{optimize_for!r}. {advice}'
+        )
+    return choices[optimize_for]

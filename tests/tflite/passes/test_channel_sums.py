@@ -310,7 +310,8 @@ def converted_both_ways(model):
     module = importlib.import_module('tf_n2uq.tflite.convert')
     exported = IntegerNetwork(*complete(model, None))
     file = connect_fully(module._run_converter(model, exported, tf.float32, tf.float32))
-    return tf_n2uq.tflite.convert(model), flatbuffer.write(replace_markers(file, exported.plans))
+    halved = tf_n2uq.tflite.convert(model, optimize_for='size')
+    return halved, flatbuffer.write(replace_markers(file, exported.plans))
 
 
 @pytest.mark.parametrize('activation_bits', [2, 3, 4, 5])
@@ -330,14 +331,16 @@ def test_a_network_of_4_bit_kernels_predicts_what_it_does_with_int8_ones(activat
 def test_a_network_of_4_bit_kernels_predicts_what_keras_predicts():
     model = network(bits=4)
     images = images_for(model, 16, seed=5)
-    report = tf_n2uq.tflite.compare(model, tf_n2uq.tflite.convert(model), images)
+    content = tf_n2uq.tflite.convert(model, optimize_for='size')
+    report = tf_n2uq.tflite.compare(model, content, images)
     assert report.not_compared == ()
     assert max(each.xnnpack_share for each in report.quantizers) < 0.01
     assert {each.levels for each in report.quantizers} == {16, 256}
 
 
 def test_sums_are_part_of_the_layer_that_multiplies_them():
-    report = tf_n2uq.tflite.inspect(tf_n2uq.tflite.convert(network(bits=4)))
+    content = tf_n2uq.tflite.convert(network(bits=4), optimize_for='size')
+    report = tf_n2uq.tflite.inspect(content)
     assert not any(layer.name.startswith('channel_sums') for layer in report.layers)
     third = _layer(report, 'third')
     assert (third.comparators, third.kernel_bits, third.kernel_shape) == (15, 4, (96, 64 + 4))
@@ -347,6 +350,7 @@ def test_sums_are_part_of_the_layer_that_multiplies_them():
 
 
 def test_4_bit_kernels_of_8_bit_tensors_stay_int8():
-    content = tf_n2uq.tflite.convert(network(weight_bits=4, activation_bits=8))
+    model = network(weight_bits=4, activation_bits=8)
+    content = tf_n2uq.tflite.convert(model, optimize_for='size')
     assert 'INT4' not in tf_n2uq.tflite.inspect(content).constant_bytes
     assert operators(content).count('CONCATENATION') == 0

@@ -139,7 +139,7 @@ def test_the_arena_is_the_least_that_gives_the_same_integers(bits):
 
 
 def test_what_the_interpreter_refuses_is_said():
-    content = tf_n2uq.tflite.convert(quantized_network('dense_only'))
+    content = tf_n2uq.tflite.convert(quantized_network('dense_only'), optimize_for='size')
     assert 'FULLY_CONNECTED' in operators(content)
     with pytest.raises(ValueError, match='Lite Micro can prepare, got .*FULLY_CONNECTED'):
         tf_n2uq.tflite.micro_arena(content)
