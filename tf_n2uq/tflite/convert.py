@@ -14,6 +14,7 @@ from tf_n2uq.tflite.network.integer_network import IntegerNetwork
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
+from tf_n2uq.tflite.signature_names import input_names, output_names
 from tf_n2uq.tflite.targets import passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
@@ -111,9 +112,10 @@ def _run_converter(
     model: keras.Model, network: IntegerNetwork, input_type: tf.DType, output_type: tf.DType
 ) -> Any:
     """Returns what the converter makes of a network, a `ModelT`."""
+    names = input_names(model)
     signature = [
-        tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=tensor.name.split(':')[0])
-        for tensor in tf.nest.flatten(model.inputs)
+        tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=name)
+        for name, tensor in zip(names, model.inputs, strict=True)
     ]
     for spec in signature:
         if not spec.shape.is_fully_defined():
@@ -130,12 +132,4 @@ def _run_converter(
     # The way over a SavedModel takes twice as long, and gives the same but for the signature.
     converter.experimental_lower_to_saved_model = False
     file = flatbuffer.read(converter.convert())
-    names = [spec.name for spec in signature]
-    return sign(file, names, _output_names(function.structured_outputs))
-
-
-def _output_names(outputs: Any) -> list[str]:
-    """Names as a SavedModel has them: the keys of a dictionary, or numbers."""
-    if isinstance(outputs, dict):
-        return sorted(outputs)
-    return [f'output_{number}' for number in range(len(tf.nest.flatten(outputs)))]
+    return sign(file, names, output_names(model))

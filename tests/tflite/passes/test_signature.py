@@ -1,67 +1,73 @@
-import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 
-import tf_n2uq
-from tests.networks import quantize, quantized_network
+from tests.tflite.graphs import convert, fake_quant
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.signature import sign
-
-layers = keras.layers
-
-
-def two_inputs(outputs_of):
-    first, second = keras.Input((8, 8, 3), name='z_first'), keras.Input((8, 8, 3), name='second')
-    x = layers.Concatenate()([layers.Conv2D(4, 3)(first), layers.Conv2D(4, 3)(second)])
-    x = layers.GlobalAveragePooling2D()(x)
-    outputs = outputs_of([layers.Dense(size, name=f'head_{size}')(x) for size in (3, 2, 4)])
-    model = quantize(keras.Model([first, second], outputs))
-    rng = np.random.default_rng(0)
-    images = tuple(rng.random((6, 8, 8, 3)).astype(np.float32) for _ in range(2))
-    tf_n2uq.calibrate(model, tf.data.Dataset.from_tensors((images,)), verbose=0)
-    return model, images
+from tf_n2uq.tflite.passes.signature import end_names, sign
+from tf_n2uq.tflite.running.interpreter import make_interpreter
 
 
-@pytest.mark.parametrize(
-    ('outputs_of', 'names', 'sizes'),
-    [
-        (list, ['output_0', 'output_1', 'output_2'], [3, 2, 4]),
-        (lambda heads: dict(zip('zam', heads, strict=True)), ['a', 'm', 'z'], [2, 4, 3]),
-    ],
-    ids=['list', 'dict'],
-)
-def test_outputs_come_in_the_models_order_and_by_name(outputs_of, names, sizes):
-    model, images = two_inputs(outputs_of)
-    interpreter = tf_n2uq.tflite.make_interpreter(tf_n2uq.tflite.convert(model))
-    assert [each['shape'][-1] for each in interpreter.get_output_details()] == sizes
-    assert interpreter.get_signature_list() == {
-        'serving_default': {'inputs': ['second', 'z_first'], 'outputs': names}
-    }
-    run = interpreter.get_signature_runner()
-    expected = model([image[:1] for image in images], training=False)
-    expected = expected if isinstance(expected, dict) else dict(zip(names, expected, strict=True))
-    got = run(z_first=images[0][:1], second=images[1][:1])
-    for name in names:
-        np.testing.assert_allclose(got[name], expected[name], atol=0.05)
-        assert got[name].shape == expected[name].shape
+@pytest.fixture
+def file():
+    """A file of one input and two outputs, of 3 and of 4 values."""
 
+    def halves(x):
+        x = fake_quant(x, 0.02)
+        return fake_quant(x[:, :3] * 2.0, 0.04), fake_quant(x[:, 3:] + 1.0, 0.04)
 
-@pytest.mark.parametrize('interface', [tf.float32, tf.int8, tf.uint8])
-def test_a_file_of_any_interface_can_be_run_by_its_signature(interface):
-    model = quantized_network('sequential')
-    content = tf_n2uq.tflite.convert(
-        model, inference_input_type=interface, inference_output_type=interface
+    model = flatbuffer.read(convert(halves, [1, 7], tf.float32))
+    graph, model.signatureDefs = flatbuffer.main_graph(model), None
+    graph.outputs = sorted(
+        graph.outputs, key=lambda index: flatbuffer.shape_of(graph.tensors[index])
     )
-    interpreter = tf_n2uq.tflite.make_interpreter(content)
-    image = np.zeros((1, 8, 8, 3), interface.as_numpy_dtype)
-    (name,) = model.input_names
-    outputs = interpreter.get_signature_runner()(**{name: image})
-    assert outputs['output_0'].shape == (1, 4)
-    assert outputs['output_0'].dtype == interface.as_numpy_dtype
+    return model
 
 
-def test_other_numbers_of_names_are_refused():
-    file = flatbuffer.read(tf_n2uq.tflite.convert(quantized_network('dense_only')))
-    with pytest.raises(ValueError, match='expected 1 and 1 names'):
+def test_a_file_is_run_by_the_names_it_was_signed_with(file):
+    content = flatbuffer.write(sign(file, ['row'], ['start', 'end']))
+    interpreter = make_interpreter(content)
+    assert interpreter.get_signature_list() == {
+        'serving_default': {'inputs': ['row'], 'outputs': ['end', 'start']}
+    }
+    outputs = interpreter.get_signature_runner()(row=tf.ones([1, 7]).numpy())
+    assert {name: each.shape for name, each in outputs.items()} == {
+        'start': (1, 3),
+        'end': (1, 4),
+    }
+    assert interpreter.get_input_details()[0]['name'] == 'serving_default_row:0'
+
+
+def test_the_names_of_a_signed_file_come_in_the_order_of_the_file(file):
+    assert end_names(sign(file, ['row'], ['start', 'end'])) == (['row'], ['start', 'end'])
+    read = flatbuffer.read(flatbuffer.write(file))
+    assert [flatbuffer.text(each.name) for each in read.signatureDefs[0].outputs] == [
+        'start',
+        'end',
+    ]
+
+
+def test_an_output_that_is_given_twice_has_two_names(file):
+    graph = flatbuffer.main_graph(file)
+    graph.outputs = [graph.outputs[1], graph.outputs[0], graph.outputs[1]]
+    signed = sign(file, ['row'], ['end', 'start', 'again'])
+    assert end_names(signed)[1] == ['end', 'start', 'again']
+
+
+@pytest.mark.parametrize('kind', ['none', 'of another graph', 'that leads nowhere'])
+def test_without_a_right_signature_the_names_are_those_of_the_tensors(file, kind):
+    graph = flatbuffer.main_graph(file)
+    expected = [flatbuffer.text(graph.tensors[index].name) for index in graph.outputs]
+    if kind != 'none':
+        (signature,) = sign(file, ['row'], ['start', 'end']).signatureDefs
+        expected = [flatbuffer.text(graph.tensors[index].name) for index in graph.outputs]
+    if kind == 'of another graph':
+        signature.subgraphIndex = 7
+    elif kind == 'that leads nowhere':
+        for each in signature.outputs:
+            each.tensorIndex = 10**6
+    assert end_names(file)[1] == expected
+
+
+def test_other_numbers_of_names_are_refused(file):
+    with pytest.raises(ValueError, match='expected 1 and 2 names'):
         sign(file, ['a', 'b'], ['c'])

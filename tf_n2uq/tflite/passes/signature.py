@@ -1,4 +1,4 @@
-"""The names by which users of a file know its inputs and outputs."""
+"""The signature of a file: the names by which users know its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ def sign(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     The converter writes a signature only for a SavedModel. Writing and reading a SavedModel would
     take longer than all the rest of a conversion.
 
+    The entries are in the order of the file. LiteRT counts inputs and outputs by this order, and
+    the older interpreters sort them by name.
+
     Args:
         model: A `ModelT`, changed in place.
-        inputs: Names of the inputs, in order.
-        outputs: Names of the outputs, in order.
+        inputs: Names of the inputs, in the order of the file.
+        outputs: Names of the outputs, in the order of the file.
 
     Returns:
         `model`.
@@ -36,7 +39,7 @@ def sign(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
         )
     # An int8 input or output is a tensor of the network itself and keeps the name of its layer.
     for name, index in zip(inputs, graph.inputs, strict=True):
-        if flatbuffer.text(graph.tensors[index].name) == name:
+        if flatbuffer.type_name(graph.tensors[index]) != 'INT8':
             graph.tensors[index].name = f'{_KEY}_{name}:0'.encode()
     for number, index in enumerate(graph.outputs):
         if flatbuffer.text(graph.tensors[index].name).startswith('Identity'):
@@ -50,9 +53,37 @@ def sign(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     return model
 
 
+def end_names(model: Any) -> tuple[list[str], list[str]]:
+    """Returns the names of the inputs and of the outputs of a file, in the order of the file.
+
+    An input or output that the signature of the file does not name has the name of its tensor.
+
+    Args:
+        model: A `ModelT`. Its signature need not be right.
+    """
+    graph = flatbuffer.main_graph(model)
+    of_main_graph = [each for each in model.signatureDefs or [] if each.subgraphIndex == 0]
+    signature = of_main_graph[0] if of_main_graph else schema.SignatureDefT()
+    return (
+        _names_of(graph, graph.inputs, signature.inputs),
+        _names_of(graph, graph.outputs, signature.outputs),
+    )
+
+
+def _names_of(graph: Any, indices: Sequence[int], maps: list[Any] | None) -> list[str]:
+    # A tensor that is an output twice has two names.
+    given: dict[int, list[str]] = {}
+    for each in maps or []:
+        given.setdefault(int(each.tensorIndex), []).append(flatbuffer.text(each.name))
+    return [
+        given[index].pop(0) if given.get(index) else flatbuffer.text(graph.tensors[index].name)
+        for index in map(int, indices)
+    ]
+
+
 def _tensor_maps(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
     maps = []
-    for name, index in sorted(zip(names, indices, strict=True)):
+    for name, index in zip(names, indices, strict=True):
         each = schema.TensorMapT()
         each.name, each.tensorIndex = name.encode(), int(index)
         maps.append(each)

@@ -8,6 +8,7 @@ from typing import Any
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.channel_sums import sums_channels
 from tf_n2uq.tflite.passes.lowering import ramp_levels
+from tf_n2uq.tflite.passes.signature import end_names
 from tf_n2uq.tflite.reports.inspection_report import Inspection, LayerReport, TensorReport
 from tf_n2uq.tflite.reports.undelegated import undelegated
 from tf_n2uq.tflite.reports.verify import integer_violations
@@ -38,6 +39,7 @@ def inspect(content: bytes) -> Inspection:
     graph = flatbuffer.main_graph(model)
     delegation = xnnpack_delegation(content)
     names = [flatbuffer.operator_name(model, operator) for operator in graph.operators]
+    inputs, outputs = end_names(model)
     return Inspection(
         file_bytes=len(content),
         deflated_bytes=len(zlib.compress(content, 9)),
@@ -47,8 +49,8 @@ def inspect(content: bytes) -> Inspection:
         delegation=delegation,
         undelegated=tuple(undelegated(model, delegation.inside)),
         violations=tuple(integer_violations(model)),
-        inputs=tuple(_interface(graph.tensors[index]) for index in graph.inputs),
-        outputs=tuple(_interface(graph.tensors[index]) for index in graph.outputs),
+        inputs=_ends(graph, inputs, graph.inputs),
+        outputs=_ends(graph, outputs, graph.outputs),
     )
 
 
@@ -182,10 +184,16 @@ def _constant_bytes(model: Any) -> dict[str, int]:
     return dict(sizes.most_common())
 
 
-def _interface(tensor: Any) -> TensorReport:
+def _ends(graph: Any, names: list[str], indices: Any) -> tuple[TensorReport, ...]:
+    return tuple(
+        _end(name, graph.tensors[index]) for name, index in zip(names, indices, strict=True)
+    )
+
+
+def _end(name: str, tensor: Any) -> TensorReport:
     scales = flatbuffer.scales_of(tensor)
     return TensorReport(
-        name=flatbuffer.text(tensor.name),
+        name=name,
         type=flatbuffer.type_name(tensor),
         shape=flatbuffer.shape_of(tensor),
         scale=float(scales[0]) if len(scales) else None,

@@ -87,7 +87,8 @@ class TensorReport:
     """An input or output of the file.
 
     Attributes:
-        name: The name of the tensor.
+        name: The name that the signature of the file gives it. In a file without a signature, the
+            name of the tensor.
         type: The schema's name of its type, such as `INT8`.
         shape: The shape of the tensor.
         scale: The scale; None if the tensor is not quantized.
