@@ -21,6 +21,8 @@ _IMAGES = 8
 # Blocks in each stage, and whether they are bottlenecks.
 _RESNETS = {'resnet18': ((2, 2, 2, 2), False), 'resnet50': ((3, 4, 6, 3), True)}
 _UNIFORM_SCHEMES = {'pact': tf_n2uq.PACTScheme, 'lsq': tf_n2uq.LSQScheme}
+PLAIN_NETWORKS = (*_RESNETS, 'mobilenet_v2')
+UNIFORM_METHODS = tuple(_UNIFORM_SCHEMES)
 # Spread of what RPReLUs learn, beside pre-activations of standard deviation 1.
 _BIAS_SPREAD, _SLOPE_SPREAD = 0.2, 0.1
 
@@ -64,7 +66,8 @@ def as_trained(model: keras.Model, spread: float) -> keras.Model:
     for weight in model.weights:
         name = weight.name.split(':')[0].split('/')[-1]
         noise = random.standard_normal(weight.shape, np.float32)
-        if name == 'intervals':
+        # A quantizer's variables are named after the tensor: `tensor_intervals`.
+        if name.endswith('intervals'):
             weight.assign(weight * np.exp(spread * noise))
         elif name in ('bias_in', 'bias_out'):
             weight.assign(weight + _BIAS_SPREAD * noise)
