@@ -8,9 +8,11 @@ than 0.1 %, whatever else the machine does. Instructions are not time: they say 
 and a processor may run two at once. But on the same processor, files whose kernels are alike take
 times about in the ratio of their instructions.
 
-The first file is the yardstick of the ratios, unless `--reference` names another one. The table is
-in Markdown. If the outputs of a file differ from those that LiteRT computes on this machine's own
-processor, a line on stderr says so.
+The first file is the yardstick of the ratios, unless `--reference` names another one. Tables are in
+Markdown. `--profile=kernels` shows for each file and processor which kernels of XNNPACK the
+instructions belong to, and `--profile=operators` shows the count of each operator. If the outputs
+of a file differ from those that LiteRT computes on this machine's own processor, a line on stderr
+says so.
 
 The script needs x86-64 Linux, apt, and a C compiler. What it fetches, it keeps in `.arm/`.
 """
@@ -22,27 +24,39 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
 from ai_edge_litert.interpreter import Interpreter
+from arm_profile import (
+    Counts,
+    Library,
+    counted_blocks,
+    kernel_table,
+    operator_table,
+    read_operators,
+)
 
 # The tools are not installed: they are found in the repository.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.arm.packages import ArmUnavailableError
+from tools.arm.packages import ArmUnavailableError, userland
 from tools.arm.processors import PROCESSORS, Processor, counting_command
 
 _COUNTABLE = [name for name, each in PROCESSORS.items() if each.plugin]
 _REFERENCE = flags.DEFINE_string('reference', None, 'Name of the yardstick; by default the first.')
 _PROCESSORS = flags.DEFINE_list('processors', _COUNTABLE, f'Some of {", ".join(_COUNTABLE)}.')
+_PROFILE = flags.DEFINE_enum(
+    'profile', None, ['kernels', 'operators'], 'Show what the instructions belong to.'
+)
 _JOBS = flags.DEFINE_integer('jobs', 2, 'Counts at the same time.', lower_bound=1)
 
 _RUN_FILES = Path(__file__).resolve().parents[1] / 'tools' / 'arm' / 'run_files.py'
 _PLUGIN = Path(__file__).with_suffix('.c')
+_LIBRARY = Path('site', 'ai_edge_litert', 'libpywrap_litert_common.so')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +65,13 @@ class Count:
 
     Attributes:
         instructions: How many.
+        operators: The same ones by operator and function, as `read_operators` returns them; empty
+            without a profile.
         equal: Whether the outputs are those of this machine's processor.
     """
 
     instructions: int
+    operators: list[Counts]
     equal: bool
 
 
@@ -96,18 +113,8 @@ def read_outputs(folder: Path) -> list[np.ndarray]:
         return [outputs[name] for name in outputs.files]
 
 
-def counted_blocks(path: Path) -> Iterator[tuple[int, int, list[str]]]:
-    """Yields address, runs and instructions, in hexadecimal, of each line that the plugin wrote."""
-    with open(path, encoding='ascii') as lines:
-        for line in lines:
-            address, runs, length, *instructions = line.split()
-            if len(instructions) != int(length):
-                raise ValueError(f'{path}: expected {length} instructions, got {line!r}')
-            yield int(address, 16), int(runs), instructions
-
-
 def prepare(path: Path, folder: Path) -> list[np.ndarray]:
-    """Copies a file into a folder, with inputs, and returns the outputs of this machine's processor.
+    """Copies a file into a folder, with inputs, and returns the outputs that x86-64 gives.
 
     Raises:
         RuntimeError: If the file does not run.
@@ -131,12 +138,17 @@ def count(prepared: Path, expected: list[np.ndarray], processor: Processor, plug
         for path in prepared.iterdir():
             (folder / path.name).symlink_to(path)
         (folder / 'file.outputs.npz').unlink()
-        blocks = folder / 'blocks.txt'
-        command = counting_command(processor, _RUN_FILES, plugin, [f'out={blocks}'])
+        blocks, library = folder / 'blocks.txt', userland() / _LIBRARY
+        options = [f'out={blocks}']
+        if _PROFILE.value:
+            options += Library(library).between_operators()
+        command = counting_command(processor, _RUN_FILES, plugin, options)
         run([*command, '--count', str(folder)])
-        total = sum(runs * len(instructions) for _, runs, instructions in counted_blocks(blocks))
+        total = sum(block[1] for block in counted_blocks(blocks) if block)
+        maps = folder / 'file.maps'
+        operators = read_operators(blocks, maps, library) if _PROFILE.value else []
         pairs = zip(read_outputs(folder), expected, strict=True)
-        return Count(total, all(np.array_equal(one, other) for one, other in pairs))
+        return Count(total, operators, all(np.array_equal(one, other) for one, other in pairs))
 
 
 def run(command: Sequence[str]) -> None:
@@ -218,6 +230,10 @@ def main(argv: list[str]) -> None:
         if not each.equal:
             print(f'{file}: outputs on {processor} differ from x86-64', file=sys.stderr)
     print(table(counts, reference))
+    if _PROFILE.value:
+        show = {'kernels': kernel_table, 'operators': operator_table}[_PROFILE.value]
+        for (file, processor), each in counts.items():
+            print(f'\n{file}, {PROCESSORS[processor].title}:\n\n{show(each.operators)}')
 
 
 if __name__ == '__main__':
