@@ -43,6 +43,7 @@ from arm_profile import (
 # The tools are not installed: they are found in the repository.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.arm.jobs import ON_THIS_MACHINE, SCRIPT, run_jobs, same_bits, write_job
 from tools.arm.packages import ArmUnavailableError, userland
 from tools.arm.processors import PROCESSORS, Processor, counting_command
 
@@ -54,7 +55,6 @@ _PROFILE = flags.DEFINE_enum(
 )
 _JOBS = flags.DEFINE_integer('jobs', 2, 'Counts at the same time.', lower_bound=1)
 
-_RUN_FILES = Path(__file__).resolve().parents[1] / 'tools' / 'arm' / 'run_files.py'
 _PLUGIN = Path(__file__).with_suffix('.c')
 _LIBRARY = Path('site', 'ai_edge_litert', 'libpywrap_litert_common.so')
 
@@ -91,88 +91,53 @@ def compile_plugin(folder: Path) -> Path:
     return plugin
 
 
-def write_inputs(path: Path) -> None:
-    """Writes random inputs for one run of a file, as `run_files.py` reads them."""
-    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+def random_inputs(content: bytes) -> list[np.ndarray]:
+    """Returns random inputs for one run of a file, `[1, ...]` each."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
     rng = np.random.default_rng(0)
     inputs = []
     for details in interpreter.get_input_details():
         shape, dtype = (1, *details['shape']), details['dtype']
         if np.issubdtype(dtype, np.integer):
             limits = np.iinfo(dtype)
-            values = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+            inputs.append(rng.integers(limits.min, limits.max, shape, dtype, endpoint=True))
         else:
-            values = rng.standard_normal(shape).astype(dtype)
-        inputs.append(values)
-    np.savez(path.with_suffix('.inputs.npz'), *inputs)
+            inputs.append(rng.standard_normal(shape).astype(dtype))
+    return inputs
 
 
-def read_outputs(folder: Path) -> list[np.ndarray]:
-    """Returns the outputs that `run_files.py` wrote for the file of a folder."""
-    with np.load(folder / 'file.outputs.npz') as outputs:
-        return [outputs[name] for name in outputs.files]
-
-
-def prepare(path: Path, folder: Path) -> list[np.ndarray]:
-    """Copies a file into a folder, with inputs, and returns the outputs that x86-64 gives.
-
-    Raises:
-        RuntimeError: If the file does not run.
-    """
-    folder.mkdir()
-    shutil.copy(path, folder / 'file.tflite')
-    write_inputs(folder / 'file.tflite')
-    run([sys.executable, str(_RUN_FILES), str(folder)])
-    return read_outputs(folder)
-
-
-def count(prepared: Path, expected: list[np.ndarray], processor: Processor, plugin: Path) -> Count:
-    """Counts the instructions of one inference of a prepared file.
+def count(path: Path, processor: Processor, plugin: Path) -> Count:
+    """Counts the instructions of one inference of a file.
 
     Raises:
         ArmUnavailableError: If the packages cannot be had.
         RuntimeError: If the file does not run on the processor.
     """
     with tempfile.TemporaryDirectory(prefix='arm-') as name:
-        folder = Path(name)
-        for path in prepared.iterdir():
-            (folder / path.name).symlink_to(path)
-        (folder / 'file.outputs.npz').unlink()
+        folder, content = Path(name), path.read_bytes()
+        write_job(folder, 'file', content, random_inputs(content))
+        expected = run_jobs(ON_THIS_MACHINE, folder)
         blocks, library = folder / 'blocks.txt', userland() / _LIBRARY
         options = [f'out={blocks}']
         if _PROFILE.value:
             options += Library(library).between_operators()
-        command = counting_command(processor, _RUN_FILES, plugin, options)
-        run([*command, '--count', str(folder)])
+        command = counting_command(processor, SCRIPT, plugin, options)
+        outputs = run_jobs([*command, '--count'], folder)
         total = sum(block[1] for block in counted_blocks(blocks) if block)
         maps = folder / 'file.maps'
         operators = read_operators(blocks, maps, library) if _PROFILE.value else []
-        pairs = zip(read_outputs(folder), expected, strict=True)
-        return Count(total, operators, all(np.array_equal(one, other) for one, other in pairs))
-
-
-def run(command: Sequence[str]) -> None:
-    """Runs a command.
-
-    Raises:
-        RuntimeError: If the command fails.
-    """
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f'{" ".join(command)}: ended with {result.returncode}: {result.stderr}')
+        return Count(total, operators, same_bits(outputs['file'], expected['file']))
 
 
 def count_all(files: Mapping[str, Path], processors: Sequence[str]) -> dict[tuple[str, str], Count]:
     """Counts each file on each processor; the keys are names of both."""
     pairs = [(file, processor) for file in files for processor in processors]
-    with tempfile.TemporaryDirectory(prefix='arm-') as name:
-        folders = {file: Path(name, str(number)) for number, file in enumerate(files)}
-        expected = {file: prepare(path, folders[file]) for file, path in files.items()}
+    with tempfile.TemporaryDirectory(prefix='arm-plugin-') as name:
         plugin = compile_plugin(Path(name))
 
         def count_pair(pair: tuple[str, str]) -> Count:
             file, processor = pair
-            return count(folders[file], expected[file], PROCESSORS[processor], plugin)
+            return count(files[file], PROCESSORS[processor], plugin)
 
         with ThreadPoolExecutor(_JOBS.value) as pool:
             return dict(zip(pairs, pool.map(count_pair, pairs), strict=True))
