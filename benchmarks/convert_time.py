@@ -1,94 +1,66 @@
-"""How long `convert` takes, beside TensorFlow Model Optimization's way to an 8-bit file.
+"""How long it takes from a quantized Keras model to the file, beside TFMOT's.
 
-Ours is `tf_n2uq.tflite.convert` of the published form of ResNet-18 at 2 bits, calibrated. Theirs is
-what a user of TFMOT does with a ResNet-18 as in `keras.applications` (`Add`, then `ReLU`, and
-`padding='same'`): `quantize_model`, then `tf.lite.TFLiteConverter`. Both run in one process, in
-turn. The medians of wall time and of processor time are printed with their ratios.
+    python benchmarks/convert_time.py --network resnet18 --bits 2 --rounds 3
 
-    python benchmarks/convert_time.py --rounds 3
+Both sides start where training ends, with a quantized model in memory. Theirs is the network as
+users have it (`networks.py`), quantized to 8 bits by TFMOT and converted by
+`tf.lite.TFLiteConverter`. Ours are two models for `tf_n2uq.tflite.convert`: the same network,
+quantized by `N2UQScheme`; and the network that N2UQ publishes, which trains no ranges, so that
+`convert` passes random images through it as well. All run in one process, in turns. The figures are
+medians of wall time and of processor time; ratios are medians of each round's ratio.
 """
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
 import functools
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_model_optimization as tfmot
-import tf_keras as keras
-from absl import app, flags
+import yardstick
+from absl import app, flags, logging
+from measuring import time_in_turns
+from networks import PLAIN_NETWORKS, quantized_network, quantized_plain_network, random_images
 
-import tf_n2uq
+from tf_n2uq.tflite import convert
 
-_ROUNDS = flags.DEFINE_integer('rounds', 3, 'How often each side runs.')
-_SIZE = flags.DEFINE_integer('size', 224, 'Height and width of the images.')
-_layers = keras.layers
-
-
-def _normalized(x: tf.Tensor, filters: int, size: int, strides: int) -> tf.Tensor:
-    x = _layers.Conv2D(filters, size, strides, padding='same', use_bias=False)(x)
-    return _layers.BatchNormalization()(x)
+_NETWORK = flags.DEFINE_enum('network', 'resnet18', PLAIN_NETWORKS, 'The architecture.')
+_BITS = flags.DEFINE_integer('bits', 2, 'The bit-width of our networks.', 2, 7)
+_ROUNDS = flags.DEFINE_integer('rounds', 3, 'How often each side runs.', lower_bound=1)
+_SIZE = flags.DEFINE_integer('size', 224, 'Height and width of the images.', lower_bound=32)
+_YARDSTICK = 'TFMOT, 8 bits'
 
 
-def plain_resnet18(size: int) -> keras.Model:
-    """Makes a ResNet-18 as users have it, with random weights."""
-    image = keras.Input((size, size, 3))
-    x = _layers.ReLU()(_normalized(image, 64, 7, 2))
-    x = _layers.MaxPooling2D(3, 2, padding='same')(x)
-    for filters in (64, 64, 128, 128, 256, 256, 512, 512):
-        strides = 1 if x.shape[-1] == filters else 2
-        inner = _layers.ReLU()(_normalized(x, filters, 3, strides))
-        inner = _normalized(inner, filters, 3, 1)
-        if strides == 2:
-            x = _normalized(x, filters, 1, 2)
-        x = _layers.ReLU()(_layers.Add()([x, inner]))
-    x = _layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, _layers.Dense(1000)(x))
-
-
-def published_resnet18(size: int) -> keras.Model:
-    """Makes the published form at 2 bits, calibrated on random images."""
-    model = tf_n2uq.models.build('resnet18', input_shape=(size, size, 3))
-    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    quantized = tfmot.quantization.keras.quantize_apply(
-        annotated, scheme=tf_n2uq.N2UQScheme(bits=2)
+def main(argv: list[str]) -> None:
+    """Runs all in turns."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments {argv[1:]}; options start with --')
+    name, bits, images = _NETWORK.value, _BITS.value, random_images(_SIZE.value)
+    theirs = yardstick.quantized_by_tfmot(name, images)
+    plain = quantized_plain_network(name, 'n2uq', bits, images)
+    published = quantized_network(name, bits, images)
+    samples = time_in_turns(
+        {
+            _YARDSTICK: functools.partial(yardstick.convert, theirs),
+            f'the same network, {bits} bits': functools.partial(convert, plain),
+            f'the published one, {bits} bits': functools.partial(
+                convert, published, representative_dataset=images
+            ),
+        },
+        rounds=_ROUNDS.value,
+        warm_up=0,
     )
-    images = np.random.default_rng(0).uniform(size=(2, size, size, 3)).astype(np.float32)
-    tf_n2uq.calibrate(quantized, images, verbose=0)
-    return quantized
-
-
-def convert_8_bit(model: keras.Model) -> bytes:
-    """Quantizes and converts a float model by TFMOT's own scheme."""
-    quantized = tfmot.quantization.keras.quantize_model(model)
-    converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return converter.convert()
-
-
-def _timed(run: Callable[[], object]) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
-def main(_: list[str]) -> None:
-    """Runs both in turn."""
-    ours, theirs = [], []
-    model = published_resnet18(_SIZE.value)
-    for number in range(_ROUNDS.value):
-        plain = plain_resnet18(_SIZE.value)
-        ours.append(_timed(functools.partial(tf_n2uq.tflite.convert, model)))
-        theirs.append(_timed(functools.partial(convert_8_bit, plain)))
-        print(f'round {number}: {ours[-1][0]:.1f} s, TFMOT {theirs[-1][0]:.1f} s', flush=True)
-    for title, index in (('wall', 0), ('processor', 1)):
-        own = statistics.median(each[index] for each in ours)
-        other = statistics.median(each[index] for each in theirs)
-        print(f'{title}: {own:.1f} s, TFMOT {other:.1f} s, ratio {own / other:.2f}')
+    print(f'{name}, {_SIZE.value}², load {os.getloadavg()[0]:.1f}')
+    print(f'{"":26}{"wall s":>10}{"ratio":>7}{"CPU s":>10}{"ratio":>7}')
+    for line, rounds in samples.items():
+        seconds = np.median(rounds, axis=0)
+        ratios = np.median(rounds / samples[_YARDSTICK], axis=0)
+        cells = zip(seconds, ratios, strict=True)
+        print(f'{line:26}' + ''.join(f'{second:10.2f}{ratio:7.2f}' for second, ratio in cells))
 
 
 if __name__ == '__main__':
+    logging.set_verbosity(logging.WARNING)
     app.run(main)

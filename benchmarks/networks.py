@@ -20,9 +20,13 @@ _layers = keras.layers
 _IMAGES = 8
 # Blocks in each stage, and whether they are bottlenecks.
 _RESNETS = {'resnet18': ((2, 2, 2, 2), False), 'resnet50': ((3, 4, 6, 3), True)}
-_UNIFORM_SCHEMES = {'pact': tf_n2uq.PACTScheme, 'lsq': tf_n2uq.LSQScheme}
+_SCHEMES = {
+    'n2uq': tf_n2uq.N2UQScheme,
+    'pact': tf_n2uq.PACTScheme,
+    'lsq': tf_n2uq.LSQScheme,
+}
 PLAIN_NETWORKS = (*_RESNETS, 'mobilenet_v2')
-UNIFORM_METHODS = tuple(_UNIFORM_SCHEMES)
+METHODS = tuple(_SCHEMES)
 # Spread of what RPReLUs learn, beside pre-activations of standard deviation 1.
 _BIAS_SPREAD, _SLOPE_SPREAD = 0.2, 0.1
 
@@ -56,15 +60,23 @@ def as_trained(model: keras.Model, spread: float) -> keras.Model:
     """Moves what calibration leaves alike, in place, about as far as training does.
 
     Args:
-        model: a published network, calibrated.
+        model: a calibrated network.
         spread: σ of the logarithm of the factors that intervals between thresholds get.
 
     Returns:
-        The same model. Biases and slopes of RPReLUs, too, now differ from channel to channel.
+        The same model. Biases and slopes of RPReLUs, if any, now differ from channel to channel.
+
+    Raises:
+        ValueError: if the model has no intervals to move.
     """
     random = np.random.default_rng(1)
-    for weight in model.weights:
-        name = weight.name.split(':')[0].split('/')[-1]
+    names = [weight.name.split(':')[0].split('/')[-1] for weight in model.weights]
+    if not any(name.endswith('intervals') for name in names):
+        raise ValueError(
+            f'model: expected quantizers of N2UQ, which have intervals, got {model.name!r} without. '
+            'Quantize it by N2UQScheme.'
+        )
+    for weight, name in zip(model.weights, names, strict=True):
         noise = random.standard_normal(weight.shape, np.float32)
         # A quantizer's variables are named after the tensor: `tensor_intervals`.
         if name.endswith('intervals'):
@@ -105,21 +117,19 @@ def plain_network(name: str, images: np.ndarray) -> keras.Model:
 
 
 def quantized_plain_network(name: str, method: str, bits: int, images: np.ndarray) -> keras.Model:
-    """Returns a plain network with uniform quantizers, calibrated.
+    """Returns a plain network with the quantizers of a method, calibrated.
 
     Args:
         name: of the plain network.
-        method: 'pact' or 'lsq'.
+        method: 'n2uq', 'pact' or 'lsq'.
         bits: its bit-width.
         images: that give the statistics and are calibrated on.
 
     Returns:
-        A model from `quantize_apply`.
+        A model from `quantize_apply`, with 8 bits at its ends and a range for every tensor.
     """
     annotated = tfmot.quantization.keras.quantize_annotate_model(plain_network(name, images))
-    model = tfmot.quantization.keras.quantize_apply(
-        annotated, scheme=_UNIFORM_SCHEMES[method](bits=bits)
-    )
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_SCHEMES[method](bits=bits))
     tf_n2uq.calibrate(model, images, verbose=0)
     return model
 
