@@ -10,21 +10,30 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := $(wildcard tf_n2uq tests examples benchmarks tools) setup.py
 
-.PHONY: demo test nightly docs fuzz lint bench bazel-check clean help
+.PHONY: demo test nightly arm docs fuzz lint bench bazel-check clean help
 
 help:
 	@sed -n '2,4s/^# *//p' $(MAKEFILE_LIST)
-	@echo '  make lint | nightly | fuzz | bench | bazel-check | clean'
+	@echo '  make lint | nightly | arm | fuzz | bench | bazel-check | clean'
 
 demo: $(VENV)/.installed-examples
 	$(BIN)/python examples/quickstart.py --resume
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not nightly'
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not nightly and not arm'
 
 # Whole trainings, and further published networks. The script .ci/nightly runs them and the fuzz.
 nightly: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m nightly
+
+# The demo's network and small ones on ARM64 processors, which QEMU emulates. All tests of a file run
+# in one process, because they share their networks.
+arm: $(VENV)/.installed-dev runs/demo/report.json
+	$(BIN)/python tools/arm/packages.py
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m arm tests/arm
+
+runs/demo/report.json:
+	$(BIN)/python examples/quickstart.py --resume
 
 # A warning is an error: a link or an anchor that leads nowhere, a page that no menu leads to.
 # The variable stops a notice of mkdocs-material about its successor; see CONTRIBUTING.md.
@@ -58,7 +67,7 @@ bazel-check:
 	bazel query //...
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info runs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info runs .arm .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find tf_n2uq tests examples benchmarks tools -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # A stamp is written last, so an interrupted or failed installation is tried again.
