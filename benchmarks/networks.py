@@ -27,7 +27,9 @@ _SCHEMES = {
 }
 PLAIN_NETWORKS = (*_RESNETS, 'mobilenet_v2')
 METHODS = tuple(_SCHEMES)
-# Spread of what RPReLUs learn, beside pre-activations of standard deviation 1.
+# Spread of the logarithm of intervals, and of what RPReLUs learn beside pre-activations of standard
+# deviation 1.
+_INTERVAL_SPREAD = 0.3
 _BIAS_SPREAD, _SLOPE_SPREAD = 0.2, 0.1
 
 
@@ -56,15 +58,15 @@ def quantized_network(name: str, bits: int, images: np.ndarray, **options: Any) 
     return model
 
 
-def as_trained(model: keras.Model, spread: float) -> keras.Model:
+def as_trained(model: keras.Model) -> keras.Model:
     """Moves what calibration leaves alike, in place, about as far as training does.
 
     Args:
         model: a calibrated network.
-        spread: σ of the logarithm of the factors that intervals between thresholds get.
 
     Returns:
-        The same model. Biases and slopes of RPReLUs, if any, now differ from channel to channel.
+        The same model. Its intervals between thresholds are multiplied by exp(0.3·N(0, 1)), and if
+        it has RPReLUs, 0.2·N(0, 1) is added to their biases and 0.1·N(0, 1) to their slopes.
 
     Raises:
         ValueError: if the model has no intervals to move.
@@ -73,14 +75,14 @@ def as_trained(model: keras.Model, spread: float) -> keras.Model:
     names = [weight.name.split(':')[0].split('/')[-1] for weight in model.weights]
     if not any(name.endswith('intervals') for name in names):
         raise ValueError(
-            f'model: expected quantizers of N2UQ, which have intervals, got {model.name!r} without. '
-            'Quantize it by N2UQScheme.'
+            f'model: expected quantizers of N2UQ, which have intervals, got {model.name!r} without '
+            'any. Quantize it by N2UQScheme.'
         )
     for weight, name in zip(model.weights, names, strict=True):
         noise = random.standard_normal(weight.shape, np.float32)
         # A quantizer's variables are named after the tensor: `tensor_intervals`.
         if name.endswith('intervals'):
-            weight.assign(weight * np.exp(spread * noise))
+            weight.assign(weight * np.exp(_INTERVAL_SPREAD * noise))
         elif name in ('bias_in', 'bias_out'):
             weight.assign(weight + _BIAS_SPREAD * noise)
         elif name == 'slope':

@@ -15,17 +15,17 @@ Ours are, for each storage in `--optimize_for`:
   with the quantizers of a method.
 
 They are *calibrated* on random images. Networks with N2UQ's quantizers are measured *as trained*,
-too: with intervals between thresholds multiplied by exp(σ·N(0, 1)), σ being `--spread`, and biases
-and slopes of RPReLUs that differ from channel to channel, since calibration leaves all of these
-alike, and equal ones are cheaper.
+too: with intervals between thresholds multiplied by exp(0.3·N(0, 1)), and biases and slopes of
+RPReLUs moved by 0.2·N(0, 1) and 0.1·N(0, 1), since calibration leaves all of these alike, and equal
+ones are cheaper.
 
-Files are kept in `--work` and are not converted again: empty the folder after a change to the
-package. How long they take to convert is measured by `convert_time.py`.
+Files are kept in `--work`, and are converted again when the code that makes them is newer. How long
+they take to convert is measured by `convert_time.py`.
 
 Files of one architecture take turns run by run; times are medians of the rounds, ratios medians of
 each round's ratio. *Zipped* is the size in an APK, which deflates its files. For memory see
-`tflite_memory.py`: it is measured in a process for each file. The last lines are a command that
-counts the instructions of the same files.
+`tflite_memory.py`: it is measured in a process for each file. The line below each table is a
+command that counts the instructions of the same files on Arm processors.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 import dataclasses
 import functools
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +72,6 @@ _OPTIMIZE_FOR = flags.DEFINE_list(
     'optimize_for', ['latency', 'size'], 'What our files are optimized for.'
 )
 _WORK = flags.DEFINE_string('work', 'runs/tflite', 'Folder that keeps the files.')
-_SPREAD = flags.DEFINE_float('spread', 0.3, 'σ of the logarithm of intervals.', lower_bound=0.0)
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 224, 'Height and width.', lower_bound=32)
 _THREADS = flags.DEFINE_list('threads', ['1', '2'], 'Numbers of threads to measure with.')
 _ROUNDS = flags.DEFINE_integer('rounds', 30, 'Timed runs of each file.', lower_bound=1)
@@ -78,6 +79,9 @@ _ALLOW_PARTITIONS = flags.DEFINE_bool(
     'allow_partitions', False, 'Compare with a yardstick of several XNNPACK partitions as well.'
 )
 _WARM_UP = 3
+_STARTED = time.time()
+_YARDSTICK_SOURCES = [Path(__file__).with_name(f'{each}.py') for each in ('networks', 'yardstick')]
+_OUR_SOURCES = [_YARDSTICK_SOURCES[0], *Path(tf_n2uq.__file__).parent.rglob('*.py')]
 _YARDSTICK = 'TFMOT 8 bits'
 
 
@@ -118,19 +122,24 @@ class Network:
             )
         if self.method not in (None, 'n2uq'):
             return {'calibrated': build}
-        return {'calibrated': build, 'as trained': lambda: as_trained(build(), _SPREAD.value)}
+        return {'calibrated': build, 'as trained': lambda: as_trained(build())}
 
 
 def make_file(
-    path: Path, build: Callable[[], keras.Model], convert: Callable[[keras.Model], bytes]
+    path: Path,
+    sources: Iterable[Path],
+    build: Callable[[], keras.Model],
+    convert: Callable[[keras.Model], bytes],
 ) -> None:
-    """Writes a file unless it is there."""
-    if path.exists():
+    """Writes a file unless it is there and newer than its sources."""
+    if path.exists() and path.stat().st_mtime > max(each.stat().st_mtime for each in sources):
         return
     content = convert(build())
     # Under another name at first, so that no piece of a file is taken for the file.
     unfinished = path.with_suffix('.unfinished')
     unfinished.write_bytes(content)
+    # Sources that change while the script runs are newer, too: it has read them before.
+    os.utime(unfinished, (_STARTED, _STARTED))
     unfinished.replace(path)
 
 
@@ -151,7 +160,10 @@ def make_files(name: str, networks: list[Network], folder: Path) -> dict[str, Pa
     stem = f'{name}_{_IMAGE_SIZE.value}'
     files = {_YARDSTICK: folder / f'{stem}_tfmot_8.tflite'}
     make_file(
-        files[_YARDSTICK], lambda: yardstick.quantized_by_tfmot(name, images), yardstick.convert
+        files[_YARDSTICK],
+        _YARDSTICK_SOURCES,
+        lambda: yardstick.quantized_by_tfmot(name, images),
+        yardstick.convert,
     )
     check_partitions(files[_YARDSTICK])
     for network in networks:
@@ -164,7 +176,7 @@ def make_files(name: str, networks: list[Network], folder: Path) -> dict[str, Pa
                 convert = functools.partial(
                     tf_n2uq.tflite.convert, representative_dataset=images, optimize_for=storage
                 )
-                make_file(file, build_once, convert)
+                make_file(file, _OUR_SOURCES, build_once, convert)
                 files[line] = file
     return files
 
@@ -219,7 +231,6 @@ def print_table(name: str, files: dict[str, Path]) -> None:
     for line, report in reports.items():
         cells = ''.join(f'{v:12.2f}{r:7.2f}' for v, r in (table[c][line] for c in table))
         print(f'{line:34}{cells}{report.delegation.operators:11}{report.xnnpack_partitions:12}')
-    print()
 
 
 def main(argv: list[str]) -> None:
@@ -235,12 +246,11 @@ def main(argv: list[str]) -> None:
         networks.setdefault(network.name, []).append(network)
     folder = Path(_WORK.value)
     folder.mkdir(parents=True, exist_ok=True)
-    measured: list[Path] = []
     for name, each in networks.items():
         files = make_files(name, each, folder)
         print_table(name, files)
-        measured.extend(files.values())
-    print('Instructions on Arm: python benchmarks/arm_instructions.py', *measured)
+        named = [f'{line}={path}' for line, path in files.items()]
+        print(shlex.join(['python', 'benchmarks/arm_instructions.py', *named]), end='\n\n')
 
 
 if __name__ == '__main__':
