@@ -41,7 +41,10 @@ def _joined(layer: keras.layers.Layer, parts: list[tf.Tensor]) -> tf.Tensor:
 def _concatenation_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:
     rank = len(shape[0]) if isinstance(shape, list) else None
     if layer.axis == 0 or (rank is not None and layer.axis == -rank):
-        return 'joins images of a batch (axis 0); expected any other axis, as a file has one image'
+        return (
+            'joins images of a batch (axis 0); expected any other axis, as a file computes each '
+            'image by itself'
+        )
     return None
 
 

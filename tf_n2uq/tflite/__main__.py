@@ -89,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
         help='what counts in a file for XNNPACK: the time that it takes, or its size on disk',
     )
     command.add_argument(
+        '--batch-size',
+        '--batch_size',
+        type=int,
+        default=1,
+        help='number of images that the file takes in one run',
+    )
+    command.add_argument(
         '--allow-float', action='store_true', help='leave layers without integer operators float'
     )
     for end in ('input', 'output'):
@@ -123,6 +130,7 @@ def _convert(options: argparse.Namespace) -> None:
         inference_output_type=_TYPES[options.output],
         target=options.target,
         optimize_for=options.optimize_for,
+        batch_size=options.batch_size,
         allow_float=options.allow_float,
     )
     # Converting takes a while, in which a file may have appeared.

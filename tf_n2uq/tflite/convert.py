@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -18,6 +19,7 @@ from tf_n2uq.tflite.signature_names import input_names, output_names
 from tf_n2uq.tflite.targets import passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
+_MOST_VALUES = 2**31 - 1
 
 
 def convert(
@@ -29,6 +31,7 @@ def convert(
     inference_output_type: tf.DType = tf.float32,
     target: Literal['xnnpack', 'micro'] = 'xnnpack',
     optimize_for: Literal['latency', 'size'] | None = None,
+    batch_size: int = 1,
     allow_float: bool = False,
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
@@ -57,6 +60,8 @@ def convert(
             wherever that makes the file itself smaller. The file runs more slowly, and gives the
             same integers. None stands for 'latency'. A file for 'micro' has one form only, so
             that this argument has to be None.
+        batch_size: the number of images that the file takes in one run, >= 1. Each image gives what
+            it gives in a file of one image, to the bit.
         allow_float: whether layers that no integer operator computes stay float, with conversions
             around them, and whether operators that XNNPACK does not take may be in the middle of
             the network. What that concerns is logged as a warning, and `inspect` lists it.
@@ -70,7 +75,8 @@ def convert(
         ValueError: if the model is not quantized, not built or subclassed; an adaptive model comes
             without one of its bit-widths in `bits`, or another model with one; a layer cannot be
             integer or interrupts XNNPACK; a range is neither trained nor given by data; a type or
-            target is not supported; or `optimize_for` is no choice of the target.
+            target is not supported; `optimize_for` is no choice of the target; or `batch_size`
+            is no number of images.
     """
     check_quantized_model(model)
     passes = passes_of(target, optimize_for)
@@ -80,9 +86,11 @@ def convert(
     ):
         if value not in _INTERFACE_TYPES:
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
+    signature = _signature(model, batch_size)
     model = _at_bits(model, bits)
     network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
-    file = _run_converter(model, network, inference_input_type, inference_output_type)
+    file = _run_converter(network, signature, inference_input_type, inference_output_type)
+    sign(file, input_names(model), output_names(model))
     for each in passes(network.plans):
         each(file)
     content = flatbuffer.write(file)
@@ -108,14 +116,17 @@ def _at_bits(model: keras.Model, bits: int | None) -> keras.Model:
     return model if bits is None else extract(model, bits)
 
 
-def _run_converter(
-    model: keras.Model, network: IntegerNetwork, input_type: tf.DType, output_type: tf.DType
-) -> Any:
-    """Returns what the converter makes of a network, a `ModelT`."""
-    names = input_names(model)
+def _signature(model: keras.Model, batch_size: Any) -> list[tf.TensorSpec]:
+    """Returns the shapes and names of the inputs of a file."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(
+            'batch_size: expected the number of images that the file takes in one run, a whole '
+            f'number of at least 1, got {batch_size!r}. Leave it at 1 unless the images of your '
+            'application come in groups of one size.'
+        )
     signature = [
-        tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=name)
-        for name, tensor in zip(names, model.inputs, strict=True)
+        tf.TensorSpec([int(batch_size), *tensor.shape[1:]], tf.float32, name=name)
+        for name, tensor in zip(input_names(model), model.inputs, strict=True)
     ]
     for spec in signature:
         if not spec.shape.is_fully_defined():
@@ -123,6 +134,22 @@ def _run_converter(
                 f'model: expected an input of known size, got {spec.shape} for {spec.name!r}. '
                 'Rebuild the model with a fixed input shape.'
             )
+        if spec.shape.num_elements() > _MOST_VALUES:
+            raise ValueError(
+                f'batch_size: expected inputs of at most {_MOST_VALUES} values, which TFLite '
+                f'counts in int32, got {batch_size}, with which {spec.name!r} has the shape '
+                f'{spec.shape}. Take fewer images.'
+            )
+    return signature
+
+
+def _run_converter(
+    network: IntegerNetwork,
+    signature: list[tf.TensorSpec],
+    input_type: tf.DType,
+    output_type: tf.DType,
+) -> Any:
+    """Returns what the converter makes of a network, a `ModelT`."""
     function = tf.function(network, autograph=False).get_concrete_function(*signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -131,5 +158,4 @@ def _run_converter(
     converter.inference_output_type = output_type
     # The way over a SavedModel takes twice as long, and gives the same but for the signature.
     converter.experimental_lower_to_saved_model = False
-    file = flatbuffer.read(converter.convert())
-    return sign(file, names, output_names(model))
+    return flatbuffer.read(converter.convert())

@@ -19,7 +19,7 @@ from tf_n2uq.tflite.network.kernel_forms import (
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 
 layers = keras.layers
-IMAGE, SERIES = (1, 7, 8, 4), (1, 11, 4)
+IMAGE, SERIES = (2, 7, 8, 4), (2, 11, 4)
 CASES = {
     'dense': (layers.Dense(5), multiply_dense, SERIES),
     'image': (layers.Conv2D(6, (3, 2), strides=2, padding='same'), multiply_image, IMAGE),

@@ -43,7 +43,9 @@ def test_a_depthwise_convolution_has_its_multiplier_with_the_channels(multiplier
     np.testing.assert_array_equal(depthwise(x, weights, (2, 2)), got)
 
 
-@pytest.mark.parametrize('shape', [(1, 4), (1, 5, 4), (1, 3, 5, 4)])
+@pytest.mark.parametrize(
+    'shape', [(1, 4), (1, 5, 4), (1, 3, 5, 4), (2, 4), (2, 5, 4), (2, 3, 5, 4)]
+)
 def test_a_dense_kernel_multiplies_the_last_axis(shape):
     x, weights = numbers(shape), kernel(4, 6)
     got = run_dense(x, weights)
@@ -51,7 +53,9 @@ def test_a_dense_kernel_multiplies_the_last_axis(shape):
     np.testing.assert_allclose(got, x @ floats(weights) + weights.bias, atol=1e-4)
 
 
-@pytest.mark.parametrize('shape', [(1, 4), (1, 5, 4), (1, 3, 5, 4)])
+@pytest.mark.parametrize(
+    'shape', [(1, 4), (1, 5, 4), (1, 3, 5, 4), (2, 4), (2, 5, 4), (2, 3, 5, 4)]
+)
 def test_a_line_scales_and_shifts_each_channel(shape):
     x, slope, offset = numbers(shape), np.array([0.5, -2.0, 0.0, 1.0]), np.arange(4.0)
     got = depthwise_1x1(x, IntegerKernel.of_line(slope, offset))

@@ -10,8 +10,9 @@ CHANNELS = 3
 
 @pytest.mark.parametrize('size', [(2, 2), (3, 2), (1, 4), (5, 5)])
 @pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
-def test_it_is_what_keras_computes(size, interpolation):
-    x = np.random.default_rng(0).normal(size=(1, 4, 5, CHANNELS)).astype(np.float32)
+@pytest.mark.parametrize('batch', [1, 3])
+def test_it_is_what_keras_computes(size, interpolation, batch):
+    x = np.random.default_rng(0).normal(size=(batch, 4, 5, CHANNELS)).astype(np.float32)
     expected = keras.layers.UpSampling2D(size, interpolation=interpolation)(x)
     if interpolation == 'nearest':
         got = repeat(tf.constant(x), size)
@@ -20,6 +21,7 @@ def test_it_is_what_keras_computes(size, interpolation):
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_a_sequence_is_repeated_along_its_length():
-    x = np.random.default_rng(0).normal(size=(1, 6, CHANNELS)).astype(np.float32)
+@pytest.mark.parametrize('batch', [1, 3])
+def test_a_sequence_is_repeated_along_its_length(batch):
+    x = np.random.default_rng(0).normal(size=(batch, 6, CHANNELS)).astype(np.float32)
     np.testing.assert_array_equal(repeat(tf.constant(x), 7), keras.layers.UpSampling1D(7)(x))

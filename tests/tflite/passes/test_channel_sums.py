@@ -1,5 +1,3 @@
-import importlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,8 +18,6 @@ from tests.tflite.graphs import (
 )
 from tf_n2uq.layers import Deployment
 from tf_n2uq.tflite.levels.comparators import plan_comparators
-from tf_n2uq.tflite.network.completion import complete
-from tf_n2uq.tflite.network.integer_network import IntegerNetwork
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.channel_sums import LevelSums, halve_kernels, sums_channels
 from tf_n2uq.tflite.passes.dense import connect_fully
@@ -305,19 +301,12 @@ def _layer(report, name):
     return found
 
 
-def converted_both_ways(model):
-    """The file, and the same with kernels that are not halved."""
-    module = importlib.import_module('tf_n2uq.tflite.convert')
-    exported = IntegerNetwork(*complete(model, None))
-    file = connect_fully(module._run_converter(model, exported, tf.float32, tf.float32))
-    halved = tf_n2uq.tflite.convert(model, optimize_for='size')
-    return halved, flatbuffer.write(replace_markers(file, exported.plans))
-
-
 @pytest.mark.parametrize('activation_bits', [2, 3, 4, 5])
 def test_a_network_of_4_bit_kernels_predicts_what_it_does_with_int8_ones(activation_bits):
     model = network(weight_bits=4, activation_bits=activation_bits)
-    halved, plain = converted_both_ways(model)
+    halved, plain = (
+        tf_n2uq.tflite.convert(model, optimize_for=choice) for choice in ('size', 'latency')
+    )
     report = tf_n2uq.tflite.inspect(halved)
     assert [_layer(report, name).kernel_type for name in ('second', 'third')] == ['INT4'] * 2
     assert (report.xnnpack_partitions, report.delegation.coverage) == (1, 1.0)

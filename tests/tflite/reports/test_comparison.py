@@ -51,8 +51,7 @@ def test_what_xnnpack_computes_is_what_it_computes_in_the_file_itself(residual):
     tapped = comparison._with_outputs(file, indices)
     assert tf_n2uq.tflite.inspect(tapped).xnnpack_partitions == 1
     run = comparison._FileRun(tf_n2uq.tflite.make_interpreter(tapped, 1), [])
-    for number in range(len(images)):
-        run.add(number, images[number : number + 1], [])
+    run.add(images, [])
     expected = tf_n2uq.tflite.predict(content, images)
     np.testing.assert_array_equal(np.concatenate(run.outputs), expected)
 

@@ -9,6 +9,7 @@ from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.packing import pack_int4, pack_nibbles
 from tf_n2uq.tflite.running.interpreter import (
+    filled_up,
     make_interpreter,
     xnnpack_delegation,
     xnnpack_partitions,
@@ -47,6 +48,12 @@ def test_without_any_interpreter_the_error_says_what_to_install(content, monkeyp
     monkeypatch.delattr(tf.lite, 'Interpreter')
     with pytest.raises(ImportError, match='pip install ai-edge-litert'):
         make_interpreter(content)
+
+
+def test_the_last_image_fills_up_a_batch():
+    images = np.arange(6).reshape(3, 2)
+    np.testing.assert_array_equal(filled_up(images, 3), images)
+    np.testing.assert_array_equal(filled_up(images, 5)[3:], [[4, 5], [4, 5]])
 
 
 def test_bad_arguments_are_refused(content):

@@ -61,10 +61,10 @@ class Lookup:
         """Runs the table.
 
         Args:
-            inputs: `[1, …, 1]`.
+            inputs: `[batch, …, 1]`.
 
         Returns:
-            `[1, …, 1]`. The caller puts the range behind it.
+            `[batch, …, 1]`. The caller puts the range behind it.
         """
         compared = self.compared.quantize(depthwise_1x1(inputs, self.kernels['comparators']))
         return run_dense(compared, self.kernels['changes'])

@@ -22,7 +22,7 @@ def convolve(
     """Runs a convolution and adds its bias.
 
     Args:
-        inputs: `[1, height, width, channels]`.
+        inputs: `[batch, height, width, channels]`.
         kernel: `[height, width, channels per group, output channels]`, or `[height, width,
             channels · multiplier]` for a depthwise convolution.
         strides: the strides of rows and columns.
@@ -31,7 +31,7 @@ def convolve(
         is_depthwise: whether each channel has kernels of its own.
 
     Returns:
-        `[1, height, width, output channels]`, float32.
+        `[batch, height, width, output channels]`, float32.
     """
     if is_depthwise:
         return depthwise(inputs, kernel, strides, padding.upper(), dilations)
@@ -45,34 +45,36 @@ def run_dense(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
     It runs as a 1×1 convolution, for which the converter keeps a scale per channel.
 
     Args:
-        inputs: `[1, …, channels]`.
+        inputs: `[batch, …, channels]`.
         kernel: `[channels, units]`.
 
     Returns:
-        `[1, …, units]`, float32.
+        `[batch, …, units]`, float32.
     """
     features, units = kernel.integers.shape
     kernel_4d = dataclasses.replace(kernel, integers=kernel.integers[None, None])
     is_image = inputs.shape.rank == 4
-    image = inputs if is_image else tf.reshape(inputs, [1, 1, -1, features])
+    batch, *between, _ = inputs.shape
+    image = inputs if is_image else tf.reshape(inputs, [batch, 1, -1, features])
     outputs = tf.nn.conv2d(image, kernel_4d.on_grid(), 1, 'VALID') + kernel.bias_constant()
-    return outputs if is_image else tf.reshape(outputs, [1, *inputs.shape[1:-1], units])
+    return outputs if is_image else tf.reshape(outputs, [batch, *between, units])
 
 
 def depthwise_1x1(inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
     """Runs a 1×1 depthwise kernel, which is a line per channel, and adds its bias.
 
     Args:
-        inputs: `[1, …, channels]`.
+        inputs: `[batch, …, channels]`.
         kernel: `[1, 1, channels · multiplier]`.
 
     Returns:
-        `[1, …, channels · multiplier]`, float32.
+        `[batch, …, channels · multiplier]`, float32.
     """
     if inputs.shape.rank == 4:
         return depthwise(inputs, kernel)
-    image = tf.reshape(inputs, [1, 1, -1, inputs.shape[-1]])
-    return tf.reshape(depthwise(image, kernel), [1, *inputs.shape[1:-1], kernel.bias.size])
+    batch, *between, channels = inputs.shape
+    image = tf.reshape(inputs, [batch, 1, -1, channels])
+    return tf.reshape(depthwise(image, kernel), [batch, *between, kernel.bias.size])
 
 
 def depthwise(
@@ -85,14 +87,14 @@ def depthwise(
     """Runs a depthwise kernel and adds its bias.
 
     Args:
-        inputs: `[1, height, width, channels]`.
+        inputs: `[batch, height, width, channels]`.
         kernel: `[height, width, channels · multiplier]`.
         strides: the strides of rows and columns.
         padding: 'SAME' or 'VALID'.
         dilations: the dilations of rows and columns.
 
     Returns:
-        `[1, height, width, channels · multiplier]`, float32.
+        `[batch, height, width, channels · multiplier]`, float32.
     """
     channels = inputs.shape[-1]
     grid = kernel.on_grid()

@@ -68,7 +68,7 @@ class Rectifier:
         """Runs the function.
 
         Args:
-            inputs: `[1, …, channels]`.
+            inputs: `[batch, …, channels]`.
 
         Returns:
             A float32 tensor in the shape of `inputs`. The caller puts the range behind it.

@@ -27,12 +27,12 @@ def run_transposed(
 
     Args:
         layer: the layer, which gives the strides and the padding.
-        inputs: `[1, height, width, channels]`.
+        inputs: `[batch, height, width, channels]`.
         kernel: `[height, width, channels, output channels]`.
         size: the height and width of the output.
 
     Returns:
-        `[1, output height, output width, output channels]`, float32.
+        `[batch, output height, output width, output channels]`, float32.
 
     Raises:
         ValueError: if the strides differ or the layer is dilated. The message names the layer.
@@ -75,13 +75,14 @@ def _phases(kernel: IntegerKernel, stride: int) -> IntegerKernel:
 
 
 def _to_pixels(inputs: tf.Tensor, stride: int) -> tf.Tensor:
-    """Puts channels in the places of pixels: `[1, h, w, s · s · c]` → `[1, h · s, w · s, c]`."""
-    height, width, channels = inputs.shape[1:]
+    """Puts channels in the places of pixels: `[b, h, w, s · s · c]` → `[b, h · s, w · s, c]`."""
+    batch, height, width, channels = inputs.shape
     filters = channels // stride**2
-    rows = tf.reshape(inputs, [height, width, stride, stride * filters])
+    # The rows of all images are one axis, so that there are never more than four.
+    rows = tf.reshape(inputs, [batch * height, width, stride, stride * filters])
     # LiteRT's reference kernels do not know the present version of DEPTH_TO_SPACE.
     ordered = tf.transpose(rows, [0, 2, 1, 3])
-    return tf.reshape(ordered, [1, height * stride, width * stride, filters])
+    return tf.reshape(ordered, [batch, height * stride, width * stride, filters])
 
 
 def _cropped(

@@ -20,22 +20,22 @@ def repeat(inputs: tf.Tensor, sizes: int | tuple[int, int]) -> tf.Tensor:
     """Repeats rows and columns by concatenations, as up-sampling to the nearest pixel does.
 
     Args:
-        inputs: `[1, length, channels]` or `[1, height, width, channels]`.
+        inputs: `[batch, length, channels]` or `[batch, height, width, channels]`.
         sizes: the number of repetitions per axis.
 
     Returns:
-        `[1, length · size, channels]` or `[1, height · size, width · size, channels]`.
+        `[batch, length · size, channels]` or `[batch, height · size, width · size, channels]`.
     """
-    *lengths, channels = inputs.shape[1:]
+    batch, *lengths, channels = inputs.shape
     factors = [sizes] if isinstance(sizes, int) else list(sizes)
     rows = lengths[0] if len(lengths) == 2 else 1
     # In memory, a repeated pixel or row is the same as copies of its numbers side by side.
-    pixels = tf.reshape(inputs, [1, rows * lengths[-1], channels])
-    widened = tf.reshape(concatenate([pixels] * factors[-1], -1), [1, rows, -1])
+    pixels = tf.reshape(inputs, [batch, rows * lengths[-1], channels])
+    widened = tf.reshape(concatenate([pixels] * factors[-1], -1), [batch, rows, -1])
     if len(lengths) == 2:
         widened = concatenate([widened] * factors[0], -1)
     result = [length * factor for length, factor in zip(lengths, factors, strict=True)]
-    return tf.reshape(widened, [1, *result, channels])
+    return tf.reshape(widened, [batch, *result, channels])
 
 
 def bilinear_kernel(channels: int, size: tuple[int, int]) -> IntegerKernel:
@@ -64,22 +64,23 @@ def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int])
     TFLite's RESIZE_BILINEAR is no alternative, because it does not round int8 to the nearest.
 
     Args:
-        inputs: `[1, height, width, channels]`.
+        inputs: `[batch, height, width, channels]`.
         kernel: the kernel for the channels of the image and for `size`.
         size: the number of rows and of columns that one row and one column become.
 
     Returns:
-        `[1, height · rows, width · columns, channels]`, float32. The centers of the outer pixels
-        lie half a pixel from the border, as in Keras.
+        `[batch, height · rows, width · columns, channels]`, float32. The centers of the outer
+        pixels lie half a pixel from the border, as in Keras.
     """
-    height, width, channels = inputs.shape[1:]
+    batch, height, width, channels = inputs.shape
     # Beyond the border, the outer pixels of the image repeat.
     padded = tf.concat([inputs[:, :1], inputs, inputs[:, -1:]], 1)
     padded = tf.concat([padded[:, :, :1], padded, padded[:, :, -1:]], 2)
     outputs = depthwise(padded, kernel)
-    split = tf.reshape(outputs, [height, width, channels, *size])
+    # The rows of all images are one axis, so that there are never more than five.
+    split = tf.reshape(outputs, [batch * height, width, channels, *size])
     ordered = tf.transpose(split, [0, 3, 1, 4, 2])
-    return tf.reshape(ordered, [1, height * size[0], width * size[1], channels])
+    return tf.reshape(ordered, [batch, height * size[0], width * size[1], channels])
 
 
 class RepeatForm:

@@ -24,9 +24,15 @@ from tf_n2uq.tflite.reports.comparison_report import (
     QuantizerComparison,
 )
 from tf_n2uq.tflite.reports.matching import Match, match
-from tf_n2uq.tflite.running.interpreter import dequantized, make_interpreter, quantized
+from tf_n2uq.tflite.running.interpreter import (
+    dequantized,
+    filled_up,
+    make_interpreter,
+    quantized,
+)
 
-# Keras computes so many images at once, and the outputs of all quantizers are in memory for them.
+# Keras computes about so many images at once, but at least a batch of the file. The outputs of all
+# quantizers are in memory for them.
 _IMAGES_AT_ONCE = 8
 # The number of names that an error lists.
 _LISTED_NAMES = 8
@@ -67,7 +73,7 @@ def compare(
     _check_matches(graph, matches, missing)
     scale = _output_scale(file)
     run = _Run(graph, file, matches, num_threads)
-    for images in _chunks(model, dataset):
+    for images in _chunks(model, dataset, run.images_at_once):
         run.add(images)
     if not run.images:
         raise ValueError(
@@ -94,11 +100,11 @@ def _check_ends(model: keras.Model, file: Any) -> None:
             'model with only one of the inputs and outputs.'
         )
     expected = tuple(model.inputs[0].shape[1:])
-    shape = flatbuffer.shape_of(graph.tensors[graph.inputs[0]])[1:]
-    if shape != expected:
+    batch, *sizes = flatbuffer.shape_of(graph.tensors[graph.inputs[0]]) or (0,)
+    if batch < 1 or tuple(sizes) != expected:
         raise ValueError(
             f'content: expected the file of this model, which takes images {expected}, got one '
-            f'that takes {shape}. Convert the model again.'
+            f'that takes {batch} images {tuple(sizes)} at a time. Convert the model again.'
         )
 
 
@@ -117,11 +123,11 @@ def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> No
         )
 
 
-def _chunks(model: keras.Model, dataset: Any) -> Iterator[np.ndarray]:
+def _chunks(model: keras.Model, dataset: Any, size: int) -> Iterator[np.ndarray]:
     for inputs in list_batches(model, dataset):
         (images,) = tf.nest.flatten(inputs)
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            yield images[start : start + _IMAGES_AT_ONCE].numpy()
+        for start in range(0, len(images), size):
+            yield images[start : start + size].numpy()
 
 
 class _Run:
@@ -137,16 +143,19 @@ class _Run:
         self.keras_outputs: list[np.ndarray] = []
         self.images = 0
 
+    @property
+    def images_at_once(self) -> int:
+        """The number of images to add at once, a multiple of the batch of the file."""
+        return self.xnnpack.batch * max(1, _IMAGES_AT_ONCE // self.xnnpack.batch)
+
     def add(self, images: np.ndarray) -> None:
         *taps, outputs = (tensor.numpy() for tensor in self._network(tf.constant(images)))
         self.keras_outputs.append(outputs)
         levels = [
             matched.keras_levels(tap) for matched, tap in zip(self._matches, taps, strict=True)
         ]
-        for place in range(len(images)):
-            expected = [level[place] for level in levels]
-            for run in (self.xnnpack, self.reference):
-                run.add(self.images + place, images[place : place + 1], expected)
+        for run in (self.xnnpack, self.reference):
+            run.add(images, levels)
         self.images += len(images)
 
     def quantizers(self) -> tuple[QuantizerComparison, ...]:
@@ -184,17 +193,28 @@ class _FileRun:
         self._interpreter.allocate_tensors()
         (self._input,) = self._interpreter.get_input_details()
         self._output = self._interpreter.get_output_details()[0]
+        self.batch = int(self._input['shape'][0])
+        self._images = 0
         self.counters = [_Counter(each) for each in matches]
         self.outputs: list[np.ndarray] = []
 
-    def add(self, number: int, image: np.ndarray, expected: list[np.ndarray]) -> None:
-        self._interpreter.set_tensor(self._input['index'], quantized(image, self._input))
+    def add(self, images: np.ndarray, levels: list[np.ndarray]) -> None:
+        for start in range(0, len(images), self.batch):
+            part = slice(start, start + self.batch)
+            self._add_batch(images[part], [each[part] for each in levels])
+
+    def _add_batch(self, images: np.ndarray, levels: list[np.ndarray]) -> None:
+        given = quantized(filled_up(images, self.batch), self._input)
+        self._interpreter.set_tensor(self._input['index'], given)
         self._interpreter.invoke()
         outputs = self._interpreter.get_tensor(self._output['index'])
-        self.outputs.append(dequantized(outputs, self._output))
-        for counter, levels in zip(self.counters, expected, strict=True):
+        self.outputs.append(dequantized(outputs, self._output)[: len(images)])
+        for counter, expected in zip(self.counters, levels, strict=True):
             tensor = self._interpreter.get_tensor(counter.matched.index)
-            counter.add(number, levels, tensor)
+            of_images = zip(expected, tensor.reshape(self.batch, -1), strict=False)
+            for number, (each, values) in enumerate(of_images, self._images):
+                counter.add(number, each, values)
+        self._images += len(images)
 
 
 class _Counter:

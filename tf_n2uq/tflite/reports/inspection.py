@@ -104,14 +104,17 @@ def _parameters(model: Any, graph: Any, operator: Any, data: int) -> int:
 
 
 def _multiply_adds(graph: Any, operator: Any, name: str) -> int:
-    """Returns the number of products that an operator adds up.
+    """Returns the number of products that an operator adds up for one image.
 
     Each output value takes one product per value of its channel's kernel. In a TRANSPOSE_CONV,
     each input value does.
     """
     kernel = flatbuffer.shape_of(graph.tensors[operator.inputs[_KERNEL_INPUT]])
     index = operator.inputs[_DATA_INPUT[name]] if name in _DATA_INPUT else operator.outputs[0]
-    values = math.prod(flatbuffer.shape_of(graph.tensors[index])) if index >= 0 else 0
+    shape = flatbuffer.shape_of(graph.tensors[index]) if index >= 0 else (0,)
+    # The first axis is the batch if it is as long as that of the inputs.
+    batches = {flatbuffer.shape_of(graph.tensors[each])[:1] for each in graph.inputs}
+    values = math.prod(shape[1:] if len(shape) > 1 and {shape[:1]} == batches else shape)
     # The channels come last in these two kernels, and the output channels first in the others.
     channels = kernel[-1] if name in ('DEPTHWISE_CONV_2D', 'TRANSPOSE_CONV') else kernel[0]
     return values * (math.prod(kernel) // channels) if channels else 0

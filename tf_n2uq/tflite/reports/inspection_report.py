@@ -47,7 +47,7 @@ class LayerReport:
         comparators: The number of comparators that make the input of the layer. A ramp counts as
             one comparator per level.
         parameters: The number of values in kernel and bias.
-        multiply_adds: The number of products that are added up, for an input of the file's size.
+        multiply_adds: The number of products that are added up for one image.
         operators: The number of operators of the layer: its own operator, its comparators, and
             those that sum its channels and gather its windows.
         on_xnnpack: Whether XNNPACK computes the layer's own operator.

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from tf_n2uq.tflite.running.interpreter import dequantized, make_interpreter, quantized
+from tf_n2uq.tflite.running.interpreter import (
+    dequantized,
+    filled_up,
+    make_interpreter,
+    quantized,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,9 +194,8 @@ class _Predictor:
             self._interpreter.allocate_tensors()
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        missing = self._batch - len(images)
-        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        self._interpreter.set_tensor(self._input['index'], quantized(filled, self._input))
+        given = quantized(filled_up(images, self._batch), self._input)
+        self._interpreter.set_tensor(self._input['index'], given)
         self._interpreter.invoke()
         outputs = self._interpreter.get_tensor(self._output['index'])
         return dequantized(outputs, self._output)[: len(images)]

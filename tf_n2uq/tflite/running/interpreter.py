@@ -69,6 +69,17 @@ def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
+def filled_up(images: np.ndarray, batch: int) -> np.ndarray:
+    """Repeats the last image until there are as many images as a file takes in one run.
+
+    Args:
+        images: An array [n, …] of at least one image.
+        batch: The number of images, >= n.
+    """
+    missing = batch - len(images)
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+
+
 def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     """Brings the values of an interpreter's output to float32.
 
