@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def userland(cache: Path = CACHE) -> Path:
     versions = [f'{name}=={importlib.metadata.version(name)}' for name in _WHEELS]
 
     def fill(folder: Path) -> None:
-        _unpack([f'{name}:arm64/bookworm' for name in _ARM_PACKAGES], folder / 'root')
+        _unpack(_ARM_PACKAGES, 'bookworm', 'arm64', folder / 'root')
         _unpack_wheels(versions, folder / 'site')
 
     litert = versions[0].replace('==', '-')
@@ -86,7 +86,7 @@ def qemu(cache: Path = CACHE) -> Path:
 
     def fill(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as tree:
-            _unpack(['qemu-user:amd64/trixie'], Path(tree))
+            _unpack(['qemu-user'], 'trixie', 'amd64', Path(tree))
             # The package emulates some thirty processors, 15 MB each.
             shutil.move(Path(tree) / 'usr/bin/qemu-aarch64', folder / 'qemu-aarch64')
 
@@ -107,7 +107,7 @@ def plugin_qemu(cache: Path = CACHE) -> Path:
     """
 
     def fill(folder: Path) -> None:
-        _unpack([f'{name}:amd64/bookworm' for name in _PLUGIN_QEMU_PACKAGES], folder)
+        _unpack(_PLUGIN_QEMU_PACKAGES, 'bookworm', 'amd64', folder)
         for path in (folder / 'usr/bin').iterdir():
             if path.name != 'qemu-aarch64':
                 path.unlink()
@@ -159,24 +159,21 @@ def _check_machine() -> None:
         )
 
 
-def _unpack(packages: list[str], root: Path) -> None:
-    """Downloads Debian packages, given as `name:architecture/suite`, and unpacks them."""
+def _unpack(packages: Sequence[str], suite: str, architecture: str, root: Path) -> None:
+    """Downloads Debian packages and unpacks them."""
     with tempfile.TemporaryDirectory(prefix='apt-') as name:
         folder = Path(name)
-        apt = ['apt-get', '-qq', *_apt_options(folder)]
+        apt = ['apt-get', '-qq', *_apt_options(folder, suite, architecture)]
         _run([*apt, 'update'], folder)
         _run([*apt, 'download', *packages], folder)
         for path in sorted(folder.glob('*.deb')):
             _run(['dpkg-deb', '-x', str(path), str(root)], folder)
 
 
-def _apt_options(folder: Path) -> list[str]:
+def _apt_options(folder: Path, suite: str, architecture: str) -> list[str]:
     """Returns options by which apt keeps lists and packages in a folder, and leaves its own be."""
     sources = folder / 'sources.list'
-    sources.write_text(
-        f'deb [arch=arm64,amd64 signed-by={_KEYRING}] {_MIRROR} bookworm main\n'
-        f'deb [arch=amd64 signed-by={_KEYRING}] {_MIRROR} trixie main\n'
-    )
+    sources.write_text(f'deb [signed-by={_KEYRING}] {_MIRROR} {suite} main\n')
     (folder / 'status').touch()
     (folder / 'lists' / 'partial').mkdir(parents=True)
     (folder / 'cache' / 'archives' / 'partial').mkdir(parents=True)
@@ -186,9 +183,8 @@ def _apt_options(folder: Path) -> list[str]:
         f'Dir::State::Lists={folder / "lists"}',
         f'Dir::State::Status={folder / "status"}',
         f'Dir::Cache={folder / "cache"}',
-        'APT::Architecture=amd64',
-        'APT::Architectures::=amd64',
-        'APT::Architectures::=arm64',
+        f'APT::Architecture={architecture}',
+        f'APT::Architectures={architecture}',
         # As root, apt would download as a user that may not write into this folder.
         'APT::Sandbox::User=',
         'Acquire::Languages=none',
