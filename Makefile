@@ -58,7 +58,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/adaptive_step.py --rounds 9
 	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5
 	$(BIN)/python benchmarks/published_networks.py --rounds 3
-	$(BIN)/python benchmarks/tflite.py --networks resnet18:2,resnet18:4,mobilenet_v2:4
+	$(BIN)/python benchmarks/tflite.py
 	$(BIN)/python benchmarks/xnnpack_operators.py
 	$(BIN)/python benchmarks/micro.py
 

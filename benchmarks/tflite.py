@@ -23,9 +23,11 @@ Files are kept in `--work`, and are converted again when the code that makes the
 they take to convert is measured by `convert_time.py`.
 
 Files of one architecture take turns run by run; times are medians of the rounds, ratios medians of
-each round's ratio. *Zipped* is the size in an APK, which deflates its files. For memory see
-`tflite_memory.py`: it is measured in a process for each file. The line below each table is a
-command that counts the instructions of the same files on Arm processors.
+each round's ratio. Where other programs keep the processor busy, CPU time on one thread says more
+than wall time; on several threads it counts waiting for each other, too. *Zipped* is the size in an
+APK, which deflates its files. For memory see `tflite_memory.py`: it is measured in a process for
+each file. The line below each table is a command that counts the instructions of the same files on
+Arm processors.
 """
 
 from __future__ import annotations
@@ -181,15 +183,15 @@ def make_files(name: str, networks: list[Network], folder: Path) -> dict[str, Pa
     return files
 
 
-def latencies(files: dict[str, Path], threads: int) -> dict[str, np.ndarray]:
-    """Runs files in turns; returns wall seconds of each run, `[rounds]`."""
+def run_times(files: dict[str, Path], threads: int) -> dict[str, np.ndarray]:
+    """Runs files in turns; returns wall and CPU milliseconds of each run, `[rounds, 2]`."""
     runs = {}
     for line, path in files.items():
         interpreter = make_interpreter(path.read_bytes(), threads)
         interpreter.allocate_tensors()
         runs[line] = interpreter.invoke
     samples = time_in_turns(runs, _ROUNDS.value, _WARM_UP)
-    return {line: each[:, 0] for line, each in samples.items()}
+    return {line: 1e3 * each for line, each in samples.items()}
 
 
 def memory_of(path: Path) -> int:
@@ -212,25 +214,30 @@ def columns(
     add('file MB', {line: report.file_bytes / 1e6 for line, report in reports.items()})
     add('zipped MB', {line: report.deflated_bytes / 1e6 for line, report in reports.items()})
     for threads in map(int, _THREADS.value):
-        samples = latencies(files, threads)
-        table[f'ms, {threads} thr.'] = {
-            line: (1e3 * float(np.median(runs)), float(np.median(runs / samples[_YARDSTICK])))
-            for line, runs in samples.items()
-        }
+        samples = run_times(files, threads)
+        for kind, title in enumerate(('ms', 'CPU ms')):
+            reference = samples[_YARDSTICK][:, kind]
+            table[f'{title}, {threads} thr.'] = {
+                line: (float(np.median(runs[:, kind])), float(np.median(runs[:, kind] / reference)))
+                for line, runs in samples.items()
+            }
     add('memory MB', {line: memory_of(path) / 1e6 for line, path in files.items()})
     return table
 
 
 def print_table(name: str, files: dict[str, Path]) -> None:
-    """Prints a line for each file of an architecture."""
+    """Prints a line for each file of an architecture, in Markdown."""
     reports = {line: tf_n2uq.tflite.inspect(path.read_bytes()) for line, path in files.items()}
-    print(f'{name}, {_IMAGE_SIZE.value}², load {os.getloadavg()[0]:.1f}')
+    print(f'{name}, {_IMAGE_SIZE.value}², load {os.getloadavg()[0]:.1f}', end='\n\n')
     table = columns(files, reports)
-    titles = ''.join(f'{column:>12}{"ratio":>7}' for column in table)
-    print(f'{"":34}{titles}{"operators":>11}{"partitions":>12}')
+    titles = [name for column in table for name in (column, 'ratio')]
+    rows = [['', *titles, 'operators', 'partitions'], ['---'] * (len(titles) + 3)]
     for line, report in reports.items():
-        cells = ''.join(f'{v:12.2f}{r:7.2f}' for v, r in (table[c][line] for c in table))
-        print(f'{line:34}{cells}{report.delegation.operators:11}{report.xnnpack_partitions:12}')
+        figures = [f'{figure:.2f}' for column in table.values() for figure in column[line]]
+        rows.append(
+            [line, *figures, f'{report.delegation.operators}', f'{report.xnnpack_partitions}']
+        )
+    print('\n'.join(f'| {" | ".join(row)} |' for row in rows), end='\n\n')
 
 
 def main(argv: list[str]) -> None:
