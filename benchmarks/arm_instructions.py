@@ -3,10 +3,9 @@ r"""Instructions that an ARM64 processor runs for one inference of TFLite files.
     python benchmarks/arm_instructions.py 'TFMOT 8 bits=int8.tflite' '2 bits=two.tflite'
 
 QEMU emulates the processors, and a plugin of it counts the instructions of one inference on one
-thread, after a first one that prepares the file. The counts of two runs of one file differ by less
-than 0.1 %, whatever else the machine does. Instructions are not time: they say nothing of caches,
-and a processor may run two at once. But on the same processor, files whose kernels are alike take
-times about in the ratio of their instructions.
+thread, after a first one that prepares the file. The counts of two runs of one file differ by some
+hundred instructions, whatever else the machine does. Instructions are not time: a processor runs
+several of them at once, and it waits for memory.
 
 The first file is the yardstick of the ratios, unless `--reference` names another one. Tables are in
 Markdown. `--profile=kernels` shows for each file and processor which kernels of XNNPACK the

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tf_n2uq
-from tests.arm.files import OPERATORS, PATTERNS, SEEDS, File, all_files
+from tests.arm.files import OPERATORS, PATTERNS, SEEDS, File, all_files, up_to_softmax
 from tools.arm.jobs import ON_THIS_MACHINE, SCRIPT, run_jobs, same_bits, write_job
 from tools.arm.processors import PROCESSORS, python_command
 
@@ -22,6 +22,8 @@ NAMES = [
     *(f'random-{seed}' for seed in SEEDS),
     *('residual-by-tfmot', 'depthwise-by-tfmot'),
 ]
+# Files with a softmax at the end.
+PROBABILITIES = ['dense_only-4-bits-for-size', 'random-1', 'random-3']
 
 Outputs = dict[str, list[np.ndarray]]
 
@@ -33,9 +35,13 @@ def files() -> dict[str, File]:
 
 @pytest.fixture(scope='module')
 def folder(files: dict[str, File], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All files without a softmax at the end, and those of `PROBABILITIES` as they are."""
     path = tmp_path_factory.mktemp('files')
     for name, (content, images) in files.items():
-        write_job(path, name, content, [images[:, np.newaxis]])
+        write_job(path, name, up_to_softmax(content), [images[:, np.newaxis]])
+    for name in PROBABILITIES:
+        content, images = files[name]
+        write_job(path, f'{name}-softmax', content, [images[:, np.newaxis]])
     return path
 
 
@@ -58,11 +64,26 @@ def test_a_file_gives_the_same_outputs(
     assert same_bits(on_arm(processor)[name], on_x86[name])
 
 
+@pytest.mark.parametrize('processor', PROCESSORS)
+@pytest.mark.parametrize('name', PROBABILITIES)
+def test_probabilities_differ_by_a_step_at_most(
+    name: str, processor: str, on_x86: Outputs, on_arm: Callable[[str], Outputs]
+) -> None:
+    """LiteRT computes a softmax with other tables on ARM64 than on x86-64."""
+    ours, theirs = on_arm(processor)[f'{name}-softmax'], on_x86[f'{name}-softmax']
+    np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1 / 256)
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_the_outputs_tell_images_apart(name: str, on_x86: Outputs) -> None:
     """Else equal outputs would prove nothing."""
     (output,) = on_x86[name]
     assert len(np.unique(output, axis=0)) > 1
+
+
+def test_the_files_with_probabilities_end_in_a_softmax(files: dict[str, File]) -> None:
+    for name in PROBABILITIES:
+        assert 'SOFTMAX' in tf_n2uq.tflite.inspect(files[name][0]).operators
 
 
 def test_the_files_have_operators_and_kernels_of_all_kinds(files: dict[str, File]) -> None:
