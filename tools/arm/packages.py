@@ -71,7 +71,7 @@ def userland(cache: Path = CACHE) -> Path:
         _unpack_wheels(versions, folder / 'site')
 
     litert = versions[0].replace('==', '-')
-    return _kept(cache / f'{litert}-{versions[1].replace("==", "-")}', fill)
+    return kept(cache / f'{litert}-{versions[1].replace("==", "-")}', fill)
 
 
 def qemu(cache: Path = CACHE) -> Path:
@@ -90,7 +90,7 @@ def qemu(cache: Path = CACHE) -> Path:
             # The package emulates some thirty processors, 15 MB each.
             shutil.move(Path(tree) / 'usr/bin/qemu-aarch64', folder / 'qemu-aarch64')
 
-    return _kept(cache / 'qemu-debian13', fill) / 'qemu-aarch64'
+    return kept(cache / 'qemu-debian13', fill) / 'qemu-aarch64'
 
 
 def plugin_qemu(cache: Path = CACHE) -> Path:
@@ -112,19 +112,22 @@ def plugin_qemu(cache: Path = CACHE) -> Path:
             if path.name != 'qemu-aarch64':
                 path.unlink()
 
-    return _kept(cache / 'qemu-debian12', fill)
+    return kept(cache / 'qemu-debian12', fill)
 
 
-def _kept(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """Returns a folder, filled unless it exists; several processes may ask at the same time."""
+def kept(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Returns a folder, filled unless it exists; several threads and processes may ask at once.
+
+    Args:
+        folder: The folder. It exists with all of its files, or not at all.
+        fill: Writes the files into a folder that becomes this one.
+    """
     if folder.is_dir():
         return folder
-    _check_machine()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.parent):
         if folder.is_dir():
             return folder
-        print(f'Fetching {folder.name} into {folder.parent} …', file=sys.stderr, flush=True)
         unfinished = Path(tempfile.mkdtemp(prefix='unfinished-', dir=folder.parent))
         try:
             fill(unfinished)
@@ -161,6 +164,8 @@ def _check_machine() -> None:
 
 def _unpack(packages: Sequence[str], suite: str, architecture: str, root: Path) -> None:
     """Downloads Debian packages and unpacks them."""
+    _check_machine()
+    print(f'Fetching {", ".join(packages)} ({architecture}) …', file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix='apt-') as name:
         folder = Path(name)
         apt = ['apt-get', '-qq', *_apt_options(folder, suite, architecture)]
@@ -198,6 +203,7 @@ def _apt_options(folder: Path, suite: str, architecture: str) -> list[str]:
 
 def _unpack_wheels(requirements: list[str], site: Path) -> None:
     """Downloads wheels for ARM64 Linux and unpacks them."""
+    print(f'Fetching {", ".join(requirements)} (arm64) …', file=sys.stderr, flush=True)
     site.mkdir()
     with tempfile.TemporaryDirectory(prefix='wheels-') as name:
         folder = Path(name)

@@ -99,12 +99,6 @@ def _tree_with_cpuinfo(machine: Path, processor: Processor) -> Path:
 
     Debian 12's QEMU would show that of the x86 machine, and LiteRT would fail on it.
     """
-    tree = machine / 'trees' / processor.qemu
-    tree.mkdir(parents=True, exist_ok=True)
-    for path in (machine / 'root').iterdir():
-        if not (tree / path.name).is_symlink():
-            (tree / path.name).symlink_to(path)
-    (tree / 'proc').mkdir(exist_ok=True)
     lines = (
         f'processor\t: {number}\n'
         'Features\t: fp asimd\n'
@@ -115,8 +109,11 @@ def _tree_with_cpuinfo(machine: Path, processor: Processor) -> Path:
         'CPU revision\t: 0\n\n'
         for number in range(os.cpu_count() or 1)
     )
-    file = tree / 'proc' / 'cpuinfo'
-    unfinished = tree / 'proc' / f'cpuinfo.{os.getpid()}'
-    unfinished.write_text(''.join(lines))
-    unfinished.replace(file)
-    return tree
+
+    def fill(folder: Path) -> None:
+        for path in (machine / 'root').iterdir():
+            (folder / path.name).symlink_to(Path('..', '..', 'root', path.name))
+        (folder / 'proc').mkdir()
+        (folder / 'proc' / 'cpuinfo').write_text(''.join(lines))
+
+    return packages.kept(machine / 'trees' / processor.qemu, fill)
