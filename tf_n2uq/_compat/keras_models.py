@@ -77,6 +77,26 @@ def layers_in_front(tensor: Any) -> Iterator[keras.layers.Layer]:
         node = next(iter(parents.values())) if len(parents) == 1 else None
 
 
+def ancestors_of(tensors: Any) -> Iterator[keras.layers.Layer]:
+    """Yields all layers that tensors depend on, each once, in no particular order.
+
+    Args:
+        tensors: a nest of KerasTensors; any other tensor has no layers behind it.
+    """
+    stack = []
+    for tensor in tf.nest.flatten(tensors):
+        history = getattr(tensor, '_keras_history', None)
+        if history is not None:
+            stack.append(history.layer.inbound_nodes[history.node_index])
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node.layer
+            stack.extend(node.parent_nodes)
+
+
 def readers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Returns the layers that read a layer's output, in all models that were made of it.
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from tf_n2uq.graph.fusing import find_fusing, readers_of
+from tf_n2uq.graph.fusing import Fusing, find_fusing, readers_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import KernelRole, Quantize, QuantizedKernel
 from tf_n2uq.layers.connections import ReadsInt8
-from tf_n2uq.layers.layer_spec import Kind
+from tf_n2uq.layers.layer_spec import KEEPING_SCALE, Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,21 +28,25 @@ class Decisions:
         operators: for each step that has no operator of its own, the step whose operator also does
             its work: a kernel for its line, a kernel or a sum for its ReLU.
         folded: the steps that are part of the thresholds behind them.
+        level_writers: for each quantizer whose levels the operator in front of it writes by itself,
+            the step of this operator.
         thresholds: the quantizers that map numbers to levels, in the order of execution.
         ranges: the 8-bit ranges, in the order of execution.
-        makers: for each step, the step that makes its numbers, which is another one if the step
-            only moves numbers.
+        makers: for each step, the step that its tensor has its scale from, which is another one if
+            the step only moves numbers, or writes in the range that it reads.
         input_quantizers: for each step that reads a single tensor, the quantizer that makes it,
             perhaps with steps between them that only move numbers.
         fed_kernels: for each step, the kernel that alone reads its values, perhaps padded.
         lines: for each kernel, the line per channel that its operator takes on.
-        result_ranges: for each step, the 8-bit range of its operator's output.
+        result_ranges: for each step, the quantizer that gives its operator's output a scale: an
+            8-bit range, or a quantizer whose levels the operator writes.
         last_kernels: the kernels that nothing reads, except a range at the end.
     """
 
     kinds: Mapping[str, Kind | None]
     operators: Mapping[str, str]
     folded: frozenset[str]
+    level_writers: Mapping[str, str]
     thresholds: tuple[str, ...]
     ranges: tuple[str, ...]
     makers: Mapping[str, str]
@@ -85,12 +89,13 @@ def decide(graph: Graph) -> Decisions:
     kinds = fusing.kinds
     makers: dict[str, str] = {}
     for step in order:
-        moves = kinds[step.name] is Kind.SAME_SCALE and len(step.inputs) == 1
+        moves = kinds[step.name] in KEEPING_SCALE and len(step.inputs) == 1
         makers[step.name] = makers[step.inputs[0].step] if moves else step.name
     return Decisions(
         kinds=kinds,
         operators=fusing.operators,
         folded=fusing.folded,
+        level_writers=fusing.level_writers,
         thresholds=tuple(step.name for step in order if is_thresholds(step)),
         ranges=tuple(step.name for step in order if is_range(step)),
         makers=makers,
@@ -101,7 +106,7 @@ def decide(graph: Graph) -> Decisions:
             for name, operator in fusing.operators.items()
             if kinds[name] is Kind.NORMALIZATION
         },
-        result_ranges=_result_ranges(order, readers, fusing.operators),
+        result_ranges=_result_ranges(order, readers, fusing),
         last_kernels=frozenset(
             step.name
             for step in order
@@ -132,9 +137,9 @@ def write_roles(graph: Graph, decisions: Decisions) -> None:
 
 
 def source_of(graph: Graph, ref: Ref) -> Step:
-    """Returns the step that makes the numbers of a tensor, past steps that only move numbers."""
+    """Returns the step that a tensor has its scale from, past steps that keep a scale."""
     producer = graph.producer(ref)
-    while producer.kind is Kind.SAME_SCALE and len(producer.inputs) == 1:
+    while producer.kind in KEEPING_SCALE and len(producer.inputs) == 1:
         producer = graph.producer(producer.inputs[0])
     return producer
 
@@ -167,11 +172,16 @@ def _fed_kernels(
 
 
 def _result_ranges(
-    order: list[Step], readers: Mapping[str, list[Step]], operators: Mapping[str, str]
+    order: list[Step], readers: Mapping[str, list[Step]], fusing: Fusing
 ) -> dict[str, str]:
     found: dict[str, str] = {}
+    operators, level_writers = fusing.operators, fusing.level_writers
     for step in reversed(order):
-        ranges = [reader.name for reader in readers[step.name] if is_range(reader)]
+        ranges = [
+            reader.name
+            for reader in readers[step.name]
+            if is_range(reader) or reader.name in level_writers
+        ]
         shared = [
             reader.name
             for reader in readers[step.name]

@@ -14,6 +14,7 @@ from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.quantizer_steps import is_thresholds
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
+from tf_n2uq.quantizers.protocols import ActivationQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +28,14 @@ class Fusing:
         folded: the steps that are one function per channel together with the thresholds that they
             feed: element-wise layers, and lines per channel that no kernel takes on, which nothing
             but thresholds reads, directly or through more such layers.
+        level_writers: for each quantizer whose levels the operator in front of it writes by itself,
+            the step of this operator: a kernel or a sum.
     """
 
     kinds: Mapping[str, Kind | None]
     operators: Mapping[str, str]
     folded: frozenset[str]
+    level_writers: Mapping[str, str]
 
 
 def find_fusing(graph: Graph) -> Fusing:
@@ -65,7 +69,12 @@ def find_fusing(graph: Graph) -> Fusing:
         operator = _operator_of_relu(graph, step, kinds, operators, folded)
         if operator is not None and _is_alone(operator, step, readers, outputs):
             operators[step.name] = operator.name
-    return Fusing(kinds, operators, frozenset(folded))
+    level_writers: dict[str, str] = {}
+    for step in order:
+        writer = _level_writer(graph, step, kinds, operators)
+        if writer is not None and _are_alone(graph, step, writer, readers, outputs):
+            level_writers[step.name] = writer
+    return Fusing(kinds, operators, frozenset(folded), level_writers)
 
 
 def readers_of(order: list[Step]) -> dict[str, list[Step]]:
@@ -118,3 +127,41 @@ def _takes_on_relu(step: Step) -> bool:
     layer = step.layer.layer if isinstance(step.layer, QuantizedKernel) else step.layer
     spec = spec_of(layer)
     return spec is not None and spec.takes_on_relu
+
+
+def _level_writer(
+    graph: Graph, step: Step, kinds: Mapping[str, Kind | None], operators: Mapping[str, str]
+) -> str | None:
+    """Returns the operator that could write the levels of a quantizer by itself.
+
+    The levels are the operator's output divided by a step, rounded and clipped. The output
+    saturates at the highest level, and a ReLU of the operator clips at level 0.
+    """
+    quantizer = step.layer.quantizer if is_thresholds(step) else None
+    if not isinstance(quantizer, ActivationQuantizer) or not quantizer.is_uniform:
+        return None
+    source = graph.producer(step.inputs[0])
+    has_relu = source.spec.fuses_as_relu and source.name in operators
+    if not (has_relu or quantizer.is_unsigned):
+        return None
+    writer = source.name
+    while writer in operators:
+        writer = operators[writer]
+    return writer if kinds[writer] in (Kind.KERNEL, Kind.SUM) else None
+
+
+def _are_alone(
+    graph: Graph,
+    thresholds: Step,
+    writer: str,
+    readers: Mapping[str, list[Step]],
+    outputs: set[str],
+) -> bool:
+    """Tells whether each step from an operator to thresholds is read by the next one alone."""
+    step = thresholds
+    while step.name != writer:
+        source = graph.producer(step.inputs[0])
+        if not _is_alone(source, step, readers, outputs):
+            return False
+        step = source
+    return True

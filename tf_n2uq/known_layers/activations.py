@@ -27,6 +27,7 @@ from tf_n2uq.schemes.rewrite.decomposition import Parts
 from tf_n2uq.tflite.network.form import AsInKeras
 from tf_n2uq.tflite.network.line_form import BoundedLineForm
 from tf_n2uq.tflite.network.rectifiers import RectifierForm
+from tf_n2uq.tflite.network.same_range import SameRangeForm
 
 _LAYERS = keras.layers
 # Φ(x) is close to a sigmoid of 1.702·x: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
@@ -85,6 +86,7 @@ def _softmax_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None
 # A function with this spec can only be a part of thresholds.
 _FUNCTION = LayerSpec(Kind.ELEMENTWISE)
 _RECTIFIER = LayerSpec(Kind.ELEMENTWISE, form=RectifierForm())
+_SAME_RANGE = LayerSpec(Kind.SAME_RANGE, form=SameRangeForm())
 _CLIPPED = LayerSpec(Kind.ELEMENTWISE, form=BoundedLineForm(1.0, 0.0, _unbounded))
 _RELU = LayerSpec(Kind.ELEMENTWISE, fuses_as_relu=True, form=BoundedLineForm(1.0, 0.0, _as_layer))
 _LINEAR = LayerSpec(Kind.SAME_SCALE, form=AsInKeras())
@@ -132,7 +134,7 @@ register_layer(_LAYERS.Activation, _activation)
 register_layer(_LAYERS.ReLU, _relu)
 register_layer(_LAYERS.LeakyReLU, _RECTIFIER)
 register_layer(_LAYERS.PReLU, _RECTIFIER)
-register_layer(RPReLU, _RECTIFIER)
+register_layer(RPReLU, lambda layer: _SAME_RANGE if layer.same_range else _RECTIFIER)
 register_layer(_LAYERS.ELU, _FUNCTION)
 register_layer(_LAYERS.Softmax, _SOFTMAX)
 register_layer(HardSigmoid, _hard_sigmoid(1 / 6))

@@ -35,12 +35,13 @@ class TakesOnLine(abc.ABC):
     """A layer whose operator also does the work of a line per channel behind the layer."""
 
     @abc.abstractmethod
-    def find_line(self, layers: Sequence[keras.layers.Layer]) -> None:
-        """Finds the line per channel behind this layer.
+    def find_operator(self, layers: Sequence[keras.layers.Layer], quantizer: Any) -> None:
+        """Finds the layers behind this layer that its operator computes too.
 
         Args:
-            layers: the layers between this layer and the range that its operator writes in, in
-                the order of execution.
+            layers: the layers between this layer and the quantizer that its operator writes in,
+                in the order of execution.
+            quantizer: the `Quantize` layer.
         """
 
 
@@ -105,16 +106,17 @@ class ReadsInt8(DeclaredOutput):
         return None
 
 
-def close_operator(tensor: Any) -> None:
+def close_operator(tensor: Any, quantizer: Any) -> None:
     """Tells the layer that begins an operator which layers the operator ends with.
 
     Args:
-        tensor: the KerasTensor that a range quantizer is connected to.
+        tensor: the KerasTensor that a quantizer is connected to.
+        quantizer: the `Quantize` layer.
     """
     passed: list[keras.layers.Layer] = []
     for layer in layers_in_front(tensor):
         if isinstance(layer, TakesOnLine):
-            layer.find_line(passed[::-1])
+            layer.find_operator(passed[::-1], quantizer)
         if isinstance(layer, (TakesOnLine, Int8Source)):
             return
         passed.append(layer)

@@ -25,10 +25,13 @@ class Kind(enum.Enum):
     ELEMENTWISE = 'maps each number by itself'
     SOFTMAX = 'makes probabilities'
     SAME_SCALE = 'moves or selects numbers without changing them'
+    SAME_RANGE = 'maps each number by itself, to the range that it reads'
     NEW_RANGE = 'computes new numbers'
     QUANTIZE = 'is a quantizer'
 
 
+# The kinds of layers whose output has the scale of their input.
+KEEPING_SCALE = (Kind.SAME_SCALE, Kind.SAME_RANGE)
 # The shape of a layer's input, with the batch; a list of shapes for a layer that reads several
 # tensors; None where the shape is not known yet.
 InputShape: TypeAlias = Any

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import with_tensors
 from tf_n2uq._compat.keras_models import readers_of
+from tf_n2uq.layers.channel_offset import HasOffset
 from tf_n2uq.layers.connections import Found, Int8Source, ReadsInt8, TakesOnLine
 from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
@@ -78,6 +79,7 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         self.deployment = deployment or Deployment()
         self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
         self._line: Found | None = None
+        self._result: Found | None = None
         self.take_role(role)
 
     def take_role(self, role: KernelRole | None) -> None:
@@ -105,13 +107,15 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         if self.role is None or self.role.input_quantizer is not None:
             super().connected(inputs)
 
-    def find_line(self, layers: Sequence[keras.layers.Layer]) -> None:
+    def find_operator(self, layers: Sequence[keras.layers.Layer], quantizer: Any) -> None:
         if self.role is None:
             candidates = [layer for layer in layers[:1] if is_channel_line(layer)]
         else:
             candidates = [layer for layer in layers if layer.name == self.role.line]
         if candidates:
             self._line = Found(candidates[0])
+        if isinstance(quantizer, HasOffset) and quantizer.offset and self._result is None:
+            self._result = Found(quantizer)
 
     def quantized_kernels(self, training: Any = False) -> dict[str, tf.Tensor]:
         """Returns the kernels as the layer computes with them, float32.
@@ -185,15 +189,17 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
         return bias_rounding(self._whole_bias(), unit, scale * self.bias_units())
 
     def _whole_bias(self) -> tf.Tensor:
-        """Returns the bias that does the work of the layer's bias and of the line's offset."""
+        """Returns the bias that does the work of the bias, the line's offset and the offset."""
         bias = tf.zeros([], tf.float64)
         if self.layer.use_bias:
             bias = tf.cast(tf.convert_to_tensor(self.layer.bias), tf.float64)
+        added = None if self._result is None else self._result.layer.channel_offset()
+        offset = tf.zeros([], tf.float64) if added is None else tf.cast(added, tf.float64)
         if self._line is None:
-            return bias
-        slope, offset = line_of(self._line.layer)
+            return bias + offset
+        slope, line_offset = line_of(self._line.layer)
         # A channel with γ = 0 gets an infinite bias here, which `bias_rounding` does not round.
-        return bias + offset / slope
+        return bias + (line_offset + offset) / slope
 
     def _divided(self, kernels: dict[str, tf.Tensor], training: Any) -> dict[str, tf.Tensor]:
         """Returns the tensors that the layer computes with in place of its variables."""

@@ -32,6 +32,16 @@ class ConfiguredQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return False
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether levels are the input divided by `step`, rounded and clipped."""
+        return False
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether 0 is the lowest level, whatever the variables are."""
+        return False
+
+    @property
     def has_odd_integers(self) -> bool:
         """Whether all integers of a quantized kernel are odd, so that 0 is none of them."""
         return False

@@ -29,6 +29,7 @@ class ClippingQuantizer(ConfiguredQuantizer, abc.ABC):
 
     start_clip_value: float
     learns_clip_value: bool
+    is_uniform = is_unsigned = True
 
     def __init__(self, bits: int) -> None:
         """Makes a quantizer.

@@ -23,6 +23,8 @@ class LearnedStepQuantizer(ConfiguredQuantizer, abc.ABC):
     lowest.
     """
 
+    is_uniform = True
+
     def __init__(self, bits: int) -> None:
         """Makes a quantizer.
 

@@ -91,11 +91,24 @@ class ScaledQuantizer(TensorQuantizer, Protocol):
 
 @runtime_checkable
 class ActivationQuantizer(ScaledQuantizer, Protocol):
-    """A quantizer of activations with few levels, which a file computes by comparators.
+    """A quantizer of activations with few levels.
 
     The output is `step · levels`. The levels are whole numbers from a lowest one in
     −(2**bits − 1)..0 to 2**bits − 1 above it, so that zero, which is padded, is one of them.
     """
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether levels are the input divided by `step`, rounded and clipped.
+
+        In a file, the operator in front of such a quantizer can write the levels by itself.
+        """
+        ...
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether 0 is the lowest level, whatever the variables are."""
+        ...
 
     def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
         """Returns the level of each value; the export evaluates it on all 256 values of int8.

@@ -88,7 +88,8 @@ def convert(
             raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
     signature = _signature(model, batch_size)
     model = _at_bits(model, bits)
-    network = IntegerNetwork(*complete(model, representative_dataset, allow_float))
+    completed = complete(model, representative_dataset, allow_float)
+    network = IntegerNetwork(*completed, halves_kernels=optimize_for == 'size')
     file = _run_converter(network, signature, inference_input_type, inference_output_type)
     sign(file, input_names(model), output_names(model))
     for each in passes(network.plans):

@@ -80,7 +80,7 @@ def quantize_at_8_bits(graph: Graph, step: Step) -> None:
             bits: each or RangeQuantizer(_INT8) for bits, each in quantizer.quantizers.items()
         }
         adaptive = AdaptiveQuantizer(quantizers, quantizer.active_bits)
-        step.layer = Quantize(adaptive, step.layer.deployment, name=step.name)
+        step.layer = step.layer.with_quantizer(adaptive)
 
 
 def _gives_8_bits(step: Step) -> bool:
@@ -96,9 +96,7 @@ def _switch_range(step: Step, bit_widths: Sequence[int]) -> None:
     if isinstance(step.layer, Quantize) and type(step.layer.quantizer) is RangeQuantizer:
         config = step.layer.quantizer.get_config()
         ranges = {bits: RangeQuantizer(**config) for bits in bit_widths}
-        step.layer = Quantize(
-            AdaptiveQuantizer(ranges), step.layer.deployment, name=step.layer.name
-        )
+        step.layer = step.layer.with_quantizer(AdaptiveQuantizer(ranges))
 
 
 def _switch_normalization(step: Step, bit_widths: Sequence[int], shared_affine: bool) -> None:

@@ -103,8 +103,7 @@ def _widen(step: Step, bits: int) -> None:
         config = {**layer.get_config(), 'bits': widths}
         step.layer = SwitchableBatchNormalization.from_config(config)
     elif isinstance(layer, Quantize) and isinstance(layer.quantizer, AdaptiveQuantizer):
-        quantizer = _widened(layer.quantizer, bits)
-        step.layer = Quantize(quantizer, layer.deployment, layer.input_quantizer, name=layer.name)
+        step.layer = layer.with_quantizer(_widened(layer.quantizer, bits))
     elif isinstance(layer, QuantizedKernel) and isinstance(
         layer.quantize_config, AdaptiveQuantizeConfig
     ):

@@ -247,7 +247,7 @@ def _fix(graph: Graph, step: Step, bits: int) -> Iterator[tuple[str, str | None]
             graph.remove(step)
             yield layer.name, layer.input_quantizer
             return
-        step.layer = Quantize(quantizer, layer.deployment, layer.input_quantizer, name=layer.name)
+        step.layer = layer.with_quantizer(quantizer)
     else:
         return
     step.restore = []

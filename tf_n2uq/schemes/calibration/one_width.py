@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import tf_keras as keras
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, copy_layer
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.layers.connections import ReadsInt8
 from tf_n2uq.quantizers.statistics import TensorStatistics
@@ -43,8 +44,9 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
         if isinstance(layer, QuantizedKernel):
             start_quantizers(layer)
     names, network = float_network(model)
-    statistics = collect_statistics(names, network, dataset, verbose, seed)
     graph = Graph.of_layers(model)
+    offsets = {name: offset_of(graph, graph.steps[name].output) for name in names}
+    statistics = collect_statistics(names, network, dataset, verbose, seed, offsets)
     decisions = decide(graph)
     for name, measured in statistics.items():
         layer = model.get_layer(name)
@@ -65,7 +67,12 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
 
 
 def collect_statistics(
-    names: list[str], network: GraphFunction, dataset: Any, verbose: int = 1, seed: int = 0
+    names: list[str],
+    network: GraphFunction,
+    dataset: Any,
+    verbose: int = 1,
+    seed: int = 0,
+    offsets: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, TensorStatistics]:
     """Runs a network over data and collects statistics of each of its outputs.
 
@@ -75,6 +82,8 @@ def collect_statistics(
         dataset: as for `tf_n2uq.calibrate`.
         verbose: 1 for a progress bar, 0 for silence.
         seed: the seed of the random positions at which tensors are sampled.
+        offsets: what is added to outputs before they are measured, by name; arrays of shape
+            `[channels]` or `[]`.
 
     Returns:
         The statistics of each output, by its name.
@@ -84,12 +93,13 @@ def collect_statistics(
         ValueError: as `tf_n2uq.calibrate`.
     """
     measure: Callable[..., Any] | None = None
+    added = [np.float32((offsets or {}).get(name, 0.0)) for name in names]
     collected: dict[str, TensorStatistics] = {}
     generator = np.random.default_rng(seed)
     batches = list_batches(network, dataset)
     progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
     for number, inputs in enumerate(batches):
-        measure = measure or _make_measure(network, inputs)
+        measure = measure or _make_measure(network, inputs, added)
         results = measure(inputs, tf.constant([seed, number], tf.int32))
         for name, (low, high, rows) in zip(names, results, strict=True):
             new = TensorStatistics(float(low), float(high), rows.numpy())
@@ -192,8 +202,10 @@ def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
     return names, GraphFunction(graph, [step.inputs[0] for step in quantizers], bypassed=names)
 
 
-def _make_measure(network: GraphFunction, inputs: Any) -> Callable[..., Any]:
-    """Returns a function that measures the outputs of a network.
+def _make_measure(
+    network: GraphFunction, inputs: Any, added: list[np.ndarray]
+) -> Callable[..., Any]:
+    """Returns a function that measures the outputs of a network plus what is added to each.
 
     The function takes inputs like these, in batches of any size, and a seed of two int32 numbers.
     It returns for each output the smallest value, the largest value, and rows at random positions,
@@ -206,7 +218,7 @@ def _make_measure(network: GraphFunction, inputs: Any) -> Callable[..., Any]:
         tensors = tf.nest.flatten(network(inputs, training=False))
         for index, tensor in enumerate(tensors):
             channels = tensor.shape[-1]
-            rows = tf.reshape(tf.cast(tensor, tf.float32), [-1, channels])
+            rows = tf.reshape(tf.cast(tensor, tf.float32), [-1, channels]) + added[index]
             wanted = max(16, min(_ROWS_PER_BATCH, _VALUES_PER_TENSOR // channels))
             chosen = tf.random.stateless_uniform(
                 [tf.minimum(wanted, tf.shape(rows)[0])],

@@ -18,6 +18,7 @@ from tf_n2uq.schemes.rewrite.assignment import Assignment, assign
 from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.decomposition import decompose
 from tf_n2uq.schemes.rewrite.range_placement import place_ranges
+from tf_n2uq.schemes.rewrite.same_range import assign_offsets, keep_ranges
 from tf_n2uq.schemes.rewrite.separable import as_depthwise, separable_parts
 
 
@@ -31,7 +32,8 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
        level 0 is padded.
     3. Every kernel is quantized.
     4. A layer without an integer operator becomes several layers (see `decomposition`).
-    5. Every other tensor gets an 8-bit range (see `range_placement`).
+    5. Every other tensor gets an 8-bit range (see `range_placement`). RPReLUs write in the range
+       that they read (see `same_range`).
     6. The decisions are written into the layers (see `graph.decisions`).
     """
 
@@ -113,13 +115,17 @@ def quantize_graph(
     if tensor_bits is None:
         return
     decompose(graph, assignment)
+    same_range = keep_ranges(graph, assignment)
     place_ranges(graph, assignment, tensor_bits)
+    assign_offsets(graph, same_range)
     fusing = find_fusing(graph)
     for step in graph:
-        # Where an RPReLU is no part of thresholds, the file computes it and rounds its biases.
-        rounds = isinstance(step.layer, RPReLU) and step.name not in fusing.folded
-        if rounds and step.name in assignment.annotated:
+        # Such an RPReLU gets a range of its own, and the file rounds its biases.
+        alone = isinstance(step.layer, RPReLU) and step.name not in fusing.folded
+        if alone and not step.layer.same_range and step.name in assignment.annotated:
             _let_round(step)
+    for name in fusing.level_writers:
+        graph.steps[name].layer.levels_of_operator = True
 
 
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:

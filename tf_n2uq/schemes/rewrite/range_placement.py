@@ -6,7 +6,7 @@ from tf_n2uq.graph.fusing import Fusing, find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.layers import Quantize
-from tf_n2uq.layers.layer_spec import Kind
+from tf_n2uq.layers.layer_spec import KEEPING_SCALE, Kind
 from tf_n2uq.quantizers import FixedRangeQuantizer, RangeQuantizer
 from tf_n2uq.schemes.rewrite.assignment import Assignment
 
@@ -20,6 +20,8 @@ _WITH_RANGE = (
     Kind.NEW_RANGE,
 )
 
+_READS_RANGE = (*_WITH_RANGE, Kind.SAME_RANGE)
+
 
 def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
     """Puts a range quantizer behind every tensor that is an int8 tensor in the TFLite file.
@@ -29,6 +31,8 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
     - between layers that TFLite fuses: a batch normalization with the kernel in front of it, or a
       ReLU with the operator in front of it;
     - behind layers that only move numbers: pooling of maxima, padding, reshaping;
+    - behind layers that write in the range that they read;
+    - between an operator and a quantizer whose levels the operator writes by itself;
     - between an element-wise layer and the thresholds behind it, because both become one set of
       comparators.
 
@@ -45,7 +49,7 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
         _fix_range(graph, step, bits)
     fusing = find_fusing(graph)
     for step in steps:
-        if fusing.kinds[step.name] in _WITH_RANGE and step.name not in fusing.operators:
+        if fusing.kinds[step.name] in _READS_RANGE and step.name not in fusing.operators:
             # A product of a tensor with itself reads it twice.
             for ref in dict.fromkeys(step.inputs):
                 _ensure_range(graph, ref, bits, fusing)
@@ -54,7 +58,8 @@ def place_ranges(graph: Graph, assignment: Assignment, bits: int) -> None:
 def _needs_range(graph: Graph, step: Step, assignment: Assignment, fusing: Fusing) -> bool:
     kind = fusing.kinds[step.name]
     readers = graph.consumers(step.output)
-    if kind not in _WITH_RANGE or any(map(is_range, readers)):
+    has_scale = any(is_range(reader) or reader.name in fusing.level_writers for reader in readers)
+    if kind not in _WITH_RANGE or has_scale:
         return False
     if kind is Kind.SOFTMAX and graph.is_output(step.output):
         return False  # TFLite gives probabilities the scale 1/256.
@@ -79,8 +84,10 @@ def _ensure_range(graph: Graph, ref: Ref, bits: int, fusing: Fusing) -> None:
     # Ranges that have just been added are the only steps of an unknown kind.
     kind = fusing.kinds.get(producer.name, Kind.QUANTIZE)
     while producer.inputs and (
-        kind is Kind.SAME_SCALE or is_thresholds(producer) or producer.name in fusing.folded
+        kind in KEEPING_SCALE or is_thresholds(producer) or producer.name in fusing.folded
     ):
+        if producer.name in fusing.level_writers:
+            return
         (ref,) = producer.inputs
         producer = graph.producer(ref)
         kind = fusing.kinds.get(producer.name, Kind.QUANTIZE)

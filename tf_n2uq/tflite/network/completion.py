@@ -10,6 +10,7 @@ import tf_keras as keras
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind, function_name, refusal_of
 from tf_n2uq.quantizers import is_trained
@@ -129,7 +130,9 @@ def _fill_ranges(graph: Graph, names: list[str], dataset: Any | None) -> None:
     # A range without values is bypassed while the data passes through the network.
     network = GraphFunction(graph, taps, bypassed=names)
     batches = _as_batches(dataset)
-    for name, measured in collect_statistics(names, network, batches, verbose=0).items():
+    offsets = {name: offset_of(graph, graph.steps[name].output) for name in names}
+    statistics = collect_statistics(names, network, batches, verbose=0, offsets=offsets)
+    for name, measured in statistics.items():
         layer = graph.steps[name].layer
         for weight, value in layer.quantizer.calibrated(measured).items():
             layer.quantizer_weights[weight].assign(value)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -22,10 +23,12 @@ class Source:
         range: the scale and zero point of the tensor.
         factor: the quotient of a number in Keras and the number that the file has in its place. It
             is 1 except for levels, which the file counts in units of its own.
+        spread: the number of int8 steps of the tensor that Keras counts as one.
     """
 
     range: Range
     factor: float
+    spread: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,11 @@ class IntegerCall:
         result: the scale and zero point of the tensor that the layer's operator writes; None for an
             operator that writes in the range that it reads.
         line: the layer behind a kernel whose line per channel the operator also computes.
+        offset_in: the offset of the first int8 tensor that the layer reads, float64 `[channels]`
+            or `[]`.
+        offset_out: the offset of the int8 tensor that the layer's operator writes, likewise.
+        left_matters: of a layer that writes in the range that it reads: whether what the layer
+            does left of its knee changes any level behind the layer.
     """
 
     step: Step
@@ -46,6 +54,9 @@ class IntegerCall:
     sources: list[Source]
     result: Range | None
     line: keras.layers.Layer | None = None
+    offset_in: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([]))
+    offset_out: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([]))
+    left_matters: bool = True
 
     @property
     def layer(self) -> keras.layers.Layer:
@@ -93,7 +104,8 @@ class IntegerForm(Protocol):
 
         Args:
             call: the call of the layer.
-            inputs: float32 tensors of batch size 1, each behind a `fake_quant` of its range.
+            inputs: float32 tensors, each behind a `fake_quant` of its range. Their first axis is
+                the batch of the file.
             kernels: the kernels that `kernels` returned, as the file has them.
 
         Returns:

@@ -8,16 +8,20 @@ import tensorflow as tf
 
 from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
+from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, IntegerForm, Source
 from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
-from tf_n2uq.tflite.network.level_tables import LevelTable, table_of
+from tf_n2uq.tflite.network.level_tables import LevelTable, spread_levels, table_of
 from tf_n2uq.tflite.network.ranges import Range, read_ranges
+from tf_n2uq.tflite.network.same_range import fold_left
 from tf_n2uq.tflite.passes.markers import marker_alpha
 
 # The converter takes a range narrower than 1e-6 for an empty one and puts another in its place.
 _SMALLEST_WIDTH = 2e-6
+# Operators that spread levels take more bytes than half of a kernel with fewer weights.
+_LEAST_HALVED = 4096
 _AS_IN_KERAS = AsInKeras()
 
 
@@ -32,13 +36,16 @@ class IntegerNetwork:
         plans: the comparators of each marker, by the number of the marker.
     """
 
-    def __init__(self, graph: Graph, decisions: Decisions) -> None:
+    def __init__(self, graph: Graph, decisions: Decisions, halves_kernels: bool = False) -> None:
         """Prepares the export.
 
         Args:
             graph: a quantized graph in which every tensor has a range. Its layers are built and
                 hold their weights.
             decisions: the decisions about the graph.
+            halves_kernels: whether a pass over the file may halve odd kernels. Levels that an
+                operator writes by itself, one int8 step apart, are then spread to more steps in
+                front of such a kernel.
 
         Raises:
             ValueError: if a quantizer or layer cannot become integer. The message names it.
@@ -50,7 +57,13 @@ class IntegerNetwork:
         self._tables = {
             name: table_of(graph, decisions, graph.steps[name], self._ranges)
             for name in decisions.thresholds
+            if name not in decisions.level_writers
         }
+        for name in decisions.level_writers if halves_kernels else ():
+            if self._feeds_odd_kernel(name):
+                self._tables[name] = spread_levels(graph.steps[name], self._ranges[name])
+        self._without_left: set[str] = set()
+        self._fold_left_parts()
         self.plans: list[ComparatorPlan] = []
         for table in self._tables.values():
             plan = plan_comparators(table.levels, table.steps, _most_stretch(table))
@@ -70,7 +83,7 @@ class IntegerNetwork:
             self._kernels[name][part] = kernel
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
-        """Runs the network on float32 inputs of batch size 1.
+        """Runs the network on float32 inputs whose shapes are known, with the batch.
 
         Returns:
             The outputs, float32, in the structure of the model's outputs.
@@ -82,7 +95,11 @@ class IntegerNetwork:
             # The scope gives the tensors of the file the names of their layers.
             with tf.name_scope(step.name):
                 sources = [tensors[ref] for ref in self._inputs_of(step)]
-                if step.name in self._tables:
+                if step.name in self._decisions.level_writers:
+                    result = self._written_levels(step, sources[0])
+                    if step.name in self._tables:
+                        result = self._mark(step, result)
+                elif step.name in self._tables:
                     result = self._mark(step, sources[0])
                 elif step.name in self._ranges:
                     result = self._ranges[step.name].quantize(sources[0])
@@ -93,6 +110,11 @@ class IntegerNetwork:
                     result = self._form_of(step).run(self._calls[step.name], sources, kernels)
             tensors[step.output] = result
         return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
+
+    def _written_levels(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
+        """Rounds the output of an operator to levels, which its ReLU clips at level 0."""
+        has_relu = self._graph.producer(step.inputs[0]).spec.fuses_as_relu
+        return self._ranges[step.name].quantize(inputs if has_relu else tf.nn.relu(inputs))
 
     def _mark(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
         number = self._numbers[step.name]
@@ -113,6 +135,13 @@ class IntegerNetwork:
                 stack.extend(self._graph.producer(ref) for ref in self._inputs_of(step))
         return names
 
+    def _feeds_odd_kernel(self, name: str) -> bool:
+        kernel = self._decisions.fed_kernels.get(name)
+        if kernel is None:
+            return False
+        layer = self._graph.steps[kernel].layer
+        return layer.bias_units() > 1 and layer.layer.count_params() >= _LEAST_HALVED
+
     def _inputs_of(self, step: Step) -> list[Ref]:
         return [self._tables[step.name].source] if step.name in self._tables else step.inputs
 
@@ -132,6 +161,7 @@ class IntegerNetwork:
     def _call_of(self, step: Step) -> IntegerCall:
         line = self._decisions.lines.get(step.name)
         result = self._decisions.result_ranges.get(step.name)
+        written = step.output if result is None else Ref(result)
         sources = [self._source(ref) for ref in step.inputs]
         return IntegerCall(
             step=step,
@@ -139,7 +169,23 @@ class IntegerNetwork:
             sources=[source for source in sources if source is not None],
             result=None if result is None else self._ranges[result],
             line=None if line is None else self._graph.steps[line].layer,
+            offset_in=offset_of(self._graph, step.inputs[0]),
+            offset_out=offset_of(self._graph, written),
+            left_matters=step.name not in self._without_left,
         )
+
+    def _fold_left_parts(self) -> None:
+        """Leaves the left parts of RPReLUs to the tables of thresholds, where that is cheaper."""
+        for step in self._graph.in_order():
+            if self._decisions.kinds[step.name] is not Kind.SAME_RANGE:
+                continue
+            tables = {n: table for n, table in self._tables.items() if table.source == step.output}
+            readers = self._graph.consumers(step.output)
+            if len(tables) == len(readers) and not self._graph.is_output(step.output):
+                folded = fold_left(self._call_of(step), tables)
+                if folded is not None:
+                    self._tables.update(folded)
+                    self._without_left.add(step.name)
 
     def _level_range(self, name: str) -> Range:
         """Returns the range of the levels of a quantizer.
@@ -154,7 +200,12 @@ class IntegerNetwork:
         name = self._decisions.makers[ref.step]
         if name in self._tables:
             table = self._tables[name]
-            return Source(self._level_range(name), table.step / table.range.scale)
+            spread = name in self._decisions.level_writers
+            return Source(
+                self._level_range(name),
+                table.step / table.range.scale,
+                self.plans[self._numbers[name]].stretch if spread else 1,
+            )
         return Source(self._ranges[name], 1.0) if name in self._ranges else None
 
 

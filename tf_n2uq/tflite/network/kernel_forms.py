@@ -52,6 +52,8 @@ class QuantizedKernelForm:
         kernel = IntegerKernel.of(call.layer, call.sources[0].factor)
         if call.line is not None:
             kernel = kernel.normalized(call.line)
+        bias, spread = kernel.bias + call.offset_out, call.sources[0].spread
+        kernel = dataclasses.replace(kernel, bias=bias, spread=spread)
         return {'': fitted(kernel, call)}
 
     def run(
@@ -84,7 +86,7 @@ class PickedPixelsForm:
 def multiply_dense(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a dense kernel on the last axis: `[1, …, channels]` → `[1, …, units]`."""
+    """Runs a dense kernel on the last axis: `[batch, …, channels]` → `[batch, …, units]`."""
     del layer
     return run_dense(inputs, kernel)
 
@@ -92,7 +94,7 @@ def multiply_dense(
 def multiply_image(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a convolution over `[1, height, width, channels]` as a layer does."""
+    """Runs a convolution over `[batch, height, width, channels]` as a layer does."""
     return convolve(
         inputs, kernel, layer.strides, layer.dilation_rate, layer.padding, is_depthwise(layer)
     )
@@ -101,7 +103,7 @@ def multiply_image(
 def multiply_series(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a convolution over `[1, length, channels]` as one over images of one row."""
+    """Runs a convolution over `[batch, length, channels]` as one over images of one row."""
     image = tf.expand_dims(inputs, 1)
     # TensorFlow's depthwise convolution needs equal strides in both directions. As there is only
     # one row, the stride of the rows has no effect.
@@ -117,20 +119,20 @@ def multiply_series(
 def multiply_transposed(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs a transposed convolution over `[1, height, width, channels]` as a layer does."""
+    """Runs a transposed convolution over `[batch, height, width, channels]` as a layer does."""
     size = layer.compute_output_shape(inputs.shape)[1:3]
     return run_transposed(layer, inputs, kernel, tuple(size))
 
 
 def average_image(layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel) -> tf.Tensor:
-    """Runs an average over full windows of `[1, height, width, channels]`."""
+    """Runs an average over full windows of `[batch, height, width, channels]`."""
     return depthwise(inputs, kernel, layer.strides)
 
 
 def average_series(
     layer: keras.layers.Layer, inputs: tf.Tensor, kernel: IntegerKernel
 ) -> tf.Tensor:
-    """Runs an average over full windows of `[1, length, channels]`."""
+    """Runs an average over full windows of `[batch, length, channels]`."""
     strides = (layer.strides[0], layer.strides[0])
     return tf.squeeze(depthwise(tf.expand_dims(inputs, 1), kernel, strides), 1)
 

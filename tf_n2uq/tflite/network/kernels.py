@@ -37,6 +37,8 @@ class IntegerKernel:
         bias: float64 `[output channels]`.
         bias_units: the bias is a whole multiple of so many units of the sum in the file. This is 2
             for a kernel that a pass over the file may halve.
+        spread: the number of int8 steps of the input that Keras counts as one. The bias is a whole
+            multiple of `bias_units` times this number.
         nudges: the number of times that the constant of a kernel of zeros is moved by about a
             millionth of a unit, see `with_distinct_constants`. The file rounds it to zero.
     """
@@ -45,6 +47,7 @@ class IntegerKernel:
     unit: np.ndarray
     bias: np.ndarray
     bias_units: int = 1
+    spread: int = 1
     nudges: int = 0
 
     @classmethod
@@ -182,9 +185,10 @@ class IntegerKernel:
         wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
         integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
         most = _GREATEST_REQUANTIZATION / self.bias_units
-        counts = np.rint(self.bias / (input_scale * unit * self.bias_units))
+        grid = input_scale * self.bias_units * self.spread
+        counts = np.rint(self.bias / (grid * unit))
         unit = np.minimum(unit, most * output_scale / input_scale)
-        bias = counts * input_scale * unit * self.bias_units
+        bias = counts * grid * unit
         return dataclasses.replace(self, integers=integers, unit=unit, bias=bias)
 
 

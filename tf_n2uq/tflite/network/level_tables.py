@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
+from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.quantizers.protocols import ActivationQuantizer
 from tf_n2uq.tflite.network.ranges import Range, range_before
 
@@ -62,6 +63,7 @@ def table_of(
         (source,) = chain[0].inputs
     tensor_range = ranges[range_before(decisions, source)]
     numbers = _int8_values_per_channel(tensor_range, graph.shape(source))
+    numbers -= tf.cast(offset_of(graph, source), tf.float32)
     for step in chain:
         # `call` broadcasts the single position of the numbers against a PReLU with a slope per
         # position. `__call__` would refuse the shape.
@@ -84,6 +86,39 @@ def table_of(
     steps = 2**quantizer.bits - 1
     stretch = thresholds.layer.deployment.level_stretch(steps)
     return LevelTable(source, tensor_range, levels * sign, abs(step_size), steps, stretch)
+
+
+def spread_levels(thresholds: Step, levels: Range) -> LevelTable:
+    """Returns the table that spreads levels which an operator has written one int8 step apart.
+
+    Args:
+        thresholds: the step of the quantizer.
+        levels: the scale and zero point of the levels.
+    """
+    steps = 2**thresholds.layer.quantizer.bits - 1
+    return LevelTable(
+        source=thresholds.inputs[0],
+        range=levels,
+        levels=np.maximum(np.arange(-128, 128) - levels.zero_point, 0),
+        step=levels.scale,
+        steps=steps,
+        stretch=thresholds.layer.deployment.level_stretch(steps),
+    )
+
+
+def level_at(table: LevelTable, rows: np.ndarray) -> np.ndarray:
+    """Returns the levels of rows of a table.
+
+    Args:
+        table: the table.
+        rows: numbers of rows, int64 `[count, channels]`.
+
+    Returns:
+        Integers `[count, …, channels]`; the axes in between are those of the table.
+    """
+    axes = table.levels.ndim - 2
+    picked = rows.reshape(len(rows), *[1] * axes, rows.shape[-1])
+    return np.take_along_axis(table.levels, picked, axis=0)
 
 
 def _int8_values_per_channel(tensor_range: Range, input_shape: tuple[int | None, ...]) -> tf.Tensor:

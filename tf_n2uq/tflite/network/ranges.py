@@ -13,6 +13,8 @@ from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.layers.layer_spec import Kind
 
 _INT8 = np.arange(-128, 128)
+# A number that lies above the highest level of any quantizer.
+_LARGE = 1e30
 # XNNPACK adds up terms if their scale is at most 1024 times smaller than the scale of the sum, and
 # less than 256 times greater. For a product, the second bound holds for the product of both scales.
 _LARGEST_SUM_TO_TERM = 1000.0
@@ -40,6 +42,16 @@ class Range:
         zero_point = int(np.clip(round(-low / scale), 0, 255)) - 128
         return cls(scale, zero_point)
 
+    @classmethod
+    def of_levels(cls, step: Step) -> Range:
+        """Returns the range of a quantizer whose levels the operator in front writes by itself.
+
+        The highest level is the highest value of int8, so that the tensor saturates there.
+        """
+        quantizer, weights = step.layer.quantizer, step.layer.quantizer_weights
+        highest = int(quantizer.levels(tf.constant([_LARGE], tf.float32), weights)[0])
+        return cls(float(quantizer.step(weights)), 127 - highest)
+
     def quantize(self, inputs: tf.Tensor) -> tf.Tensor:
         """Rounds and clips a float32 tensor to the numbers that the int8 tensor can hold."""
         low = (-128 - self.zero_point) * self.scale
@@ -64,12 +76,15 @@ def read_ranges(graph: Graph, decisions: Decisions) -> dict[str, Range]:
         decisions: the decisions about the graph.
 
     Returns:
-        The range of each range step, by the name of the step.
+        The range of each range step, and of each quantizer whose levels an operator writes, by the
+        name of the step.
 
     Raises:
         ValueError: if a sum or product reads a tensor without a range. The message names it.
     """
     ranges = {name: Range.of(graph.steps[name]) for name in decisions.ranges}
+    for name in decisions.level_writers:
+        ranges[name] = Range.of_levels(graph.steps[name])
     order = [
         (step, [range_before(decisions, ref) for ref in step.inputs])
         for step in graph.in_order()

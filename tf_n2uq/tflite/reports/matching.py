@@ -11,6 +11,7 @@ import numpy as np
 
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.tflite.levels.comparators import INT8_STEPS
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.passes import flatbuffer
@@ -34,6 +35,8 @@ class Match:
         shift: The level of the number 0 in Keras.
         zero: The int8 value of level 0.
         stretch: The number of int8 steps from one level to the next.
+        offset: What the int8 tensor holds beside the numbers of Keras, float64 `[channels]` or
+            `[]`.
     """
 
     step: Step
@@ -43,10 +46,12 @@ class Match:
     shift: int
     zero: int
     stretch: int
+    offset: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([]))
 
     def keras_levels(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the levels of the quantizer's outputs, int64, in the same shape."""
-        return np.rint(np.asarray(outputs, np.float64) / self.unit).astype(np.int64) + self.shift
+        numbers = np.asarray(outputs, np.float64) + self.offset
+        return np.rint(numbers / self.unit).astype(np.int64) + self.shift
 
     def file_levels(self, tensor: np.ndarray) -> np.ndarray:
         """Returns the levels of the int8 values of the tensor, int64, in the same shape."""
@@ -72,7 +77,7 @@ def match(graph: Graph, file: Any) -> tuple[list[Match], list[str]]:
     decisions = decide(graph)
     quantizers = {*decisions.thresholds, *decisions.ranges}
     for step in (step for step in graph.in_order() if step.name in quantizers):
-        if step.name in decisions.thresholds:
+        if step.name in decisions.thresholds and step.name not in decisions.level_writers:
             matched = _levels(graph, step, tensors)
         else:
             matched = _range(graph, decisions, step, tensors)
@@ -149,14 +154,19 @@ def _levels(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
 
 
 def _range(graph: Graph, decisions: Decisions, step: Step, tensors: _Tensors) -> Match | None:
-    expected = Range.of(step)
+    is_written = step.name in decisions.level_writers
+    expected = Range.of_levels(step) if is_written else Range.of(step)
     names = '|'.join(re.escape(name) for name in _makers(graph, decisions, step))
     # Several operators with one scale may compute a layer. The last one gives its result.
     for index in reversed(tensors.named(f'({names})/', _size(graph, step))):
         off = abs(tensors.scale(index) - expected.scale)
         same_zero = tensors.zero_point(index) == expected.zero_point
         if same_zero and off <= _SCALE_TOLERANCE * expected.scale:
-            return Match(step, index, 256, expected.scale, expected.zero_point, 0, 1)
+            offset = offset_of(graph, step.output)
+            zero = expected.zero_point
+            if is_written:
+                return Match(step, index, 2**step.layer.quantizer.bits, expected.scale, 0, zero, 1)
+            return Match(step, index, 256, expected.scale, zero, 0, 1, offset)
     return None
 
 
