@@ -46,6 +46,8 @@ DEV = [
     'pytest-xdist>=3.6',
     RUFF,
     'torch==2.13.0',
+    'tree-sitter>=0.25,<0.27',
+    'tree-sitter-kotlin>=1.1,<1.2',  # It checks the syntax of examples/android.
     'types-PyYAML>=6',
     'types-tqdm>=4.66',
 ]

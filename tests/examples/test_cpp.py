@@ -33,6 +33,8 @@ pytestmark = [
 def program(tmp_path_factory):
     """The program, built as the README says."""
     build = tmp_path_factory.mktemp('build')
+    assert LITERT is not None
+    assert LITERT.submodule_search_locations is not None
     litert = LITERT.submodule_search_locations[0]
     for command in (
         ['cmake', '-S', FOLDER, '-B', build, f'-DLITERT_DIR={litert}', '-DCMAKE_CXX_FLAGS=-Werror'],
