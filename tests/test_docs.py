@@ -20,7 +20,7 @@ from tests.rooms import PACKAGE, ROOT
 from tools import draw_rooms
 
 DOCS = ROOT / 'docs'
-ALL_PAGES = sorted([*ROOT.glob('*.md'), *DOCS.rglob('*.md')])
+ALL_PAGES = sorted([*ROOT.glob('*.md'), *DOCS.rglob('*.md'), *ROOT.glob('examples/*/*.md')])
 ALL_TEXT = '\n'.join(page.read_text(encoding='utf-8') for page in ALL_PAGES)
 MKDOCS = importlib.util.find_spec('mkdocs')
 needs_mkdocs = pytest.mark.skipif(MKDOCS is None, reason="needs mkdocs (pip install '.[docs]')")
@@ -119,6 +119,8 @@ def test_powers_in_docstrings_are_no_bold_text(site: Path):
         ('methods/lsq.md', '../export.md', '../export.md'),
         ('export.md', 'https://example.org/docs/a.md', 'https://example.org/docs/a.md'),
         ('export.md', '#kernels', '#kernels'),
+        ('export.md', '../examples/cpp/README.md', 'examples/cpp.md'),
+        ('examples/cpp.md', '../android/README.md', 'android.md'),
     ],
 )
 def test_links_of_the_repository_become_links_of_the_site(page: str, link: str, expected: str):

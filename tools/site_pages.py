@@ -1,8 +1,9 @@
 """MkDocs hooks: pages outside of docs/ become pages of the site, and their links follow.
 
 README.md, CONTRIBUTING.md and CHANGELOG.md lie at the top of the repository, where code hosts look
-for them. Their links are relative to that place, such as `docs/export.md`. On the site, all pages
-lie in one folder, so the hooks rewrite these links, and the links from docs/ to these files.
+for them, and some examples have a README.md of their own. Their links are relative to these places,
+such as `docs/export.md`. The hooks rewrite them for the site, and the links from docs/ to these
+files.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ SITE_NAMES = {
     'CONTRIBUTING.md': 'contributing.md',
     'CHANGELOG.md': 'changelog.md',
     'LICENSE': 'LICENSE.txt',
+    'examples/android/README.md': 'examples/android.md',
+    'examples/cpp/README.md': 'examples/cpp.md',
 }
-"""Files at the top of the repository, and their names on the site."""
+"""Files outside of docs/, by their place in the repository, and their names on the site."""
 
 _LINK = re.compile(r'\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)')
 
