@@ -15,7 +15,7 @@ def decided(model):
 
 
 def residual(**scheme):
-    """A kernel with a line and a ReLU, a sum with a ReLU, and an RPReLU that folds."""
+    """A kernel with a line and a ReLU, a sum with a ReLU, and an RPReLU in front of thresholds."""
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, padding='same', name='stem')(image)
     x = layers.ReLU(name='stem_relu')(layers.BatchNormalization(name='stem_bn')(x))
@@ -37,7 +37,9 @@ def test_each_step_has_one_who_does_its_work():
         'relu': 'sum',
     }
     assert decisions.lines == {'quant_stem': 'stem_bn', 'quant_conv': 'bn'}
-    assert decisions.folded == {'rprelu'}
+    assert decisions.folded == frozenset()
+    # The RPReLU writes in the range that it reads.
+    assert decisions.makers['rprelu'] == decisions.result_ranges['quant_behind']
     assert decisions.last_kernels == {'quant_head'}
 
 

@@ -6,7 +6,12 @@ from tf_n2uq.graph.fusing import find_fusing, readers_of
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import KernelRole, Quantize, QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind
-from tf_n2uq.quantizers import LearnableThresholdQuantizer, RangeQuantizer
+from tf_n2uq.quantizers import (
+    LearnableThresholdQuantizer,
+    LSQInputQuantizer,
+    PACTQuantizer,
+    RangeQuantizer,
+)
 
 layers = keras.layers
 SHAPE = (6, 6, 4)
@@ -153,3 +158,58 @@ def test_readers_are_listed_once_each_and_in_order():
     readers = readers_of(graph.in_order())
     assert [step.name for step in readers['first']] == ['square', 'sum']
     assert readers['sum'] == []
+
+
+def pact(name='thresholds'):
+    return Quantize(PACTQuantizer(4), name=name)
+
+
+@pytest.mark.parametrize('relu', [layers.ReLU, lambda: layers.ReLU(6.0)])
+def test_an_operator_writes_the_levels_of_a_uniform_quantizer(relu):
+    def network(x):
+        x = relu()(layers.BatchNormalization()(convolution('kernel')(x)))
+        return convolution('reader')(pact()(x))
+
+    assert find_fusing(graph_of(network)).level_writers == {'thresholds': 'kernel'}
+
+
+def test_a_sum_writes_levels_too_and_unsigned_levels_need_no_relu():
+    def network(x):
+        x = layers.Add(name='sum')([convolution('a')(x), convolution('b')(x)])
+        return convolution('reader')(pact()(x))
+
+    assert find_fusing(graph_of(network)).level_writers == {'thresholds': 'sum'}
+
+
+@pytest.mark.parametrize(
+    'quantizer', [LearnableThresholdQuantizer(4), LSQInputQuantizer(4)], ids=['uneven', 'signed']
+)
+def test_an_operator_writes_no_uneven_levels_and_no_signed_ones(quantizer):
+    def network(x):
+        return convolution('reader')(Quantize(quantizer)(convolution('kernel')(x)))
+
+    assert find_fusing(graph_of(network)).level_writers == {}
+
+
+def test_signed_levels_behind_a_relu_are_written():
+    def network(x):
+        x = layers.ReLU()(convolution('kernel')(x))
+        return convolution('reader')(Quantize(LSQInputQuantizer(4), name='thresholds')(x))
+
+    assert find_fusing(graph_of(network)).level_writers == {'thresholds': 'kernel'}
+
+
+def test_an_operator_writes_numbers_where_others_read_them():
+    def network(x):
+        x = layers.ReLU()(convolution('kernel')(x))
+        return layers.Add()([convolution('reader')(pact()(x)), x])
+
+    assert find_fusing(graph_of(network)).level_writers == {}
+
+
+def test_an_operator_writes_numbers_in_front_of_a_range():
+    def network(x):
+        x = Quantize(RangeQuantizer())(layers.ReLU()(convolution('kernel')(x)))
+        return convolution('reader')(pact()(x))
+
+    assert find_fusing(graph_of(network)).level_writers == {}

@@ -5,7 +5,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tf_n2uq.layers import Deployment, QuantizedKernel, RPReLU
+from tf_n2uq.layers import Deployment, Quantize, QuantizedKernel, RPReLU
+from tf_n2uq.quantizers import RangeQuantizer
 
 layers = keras.layers
 SHAPE = (8, 8, 3)
@@ -148,21 +149,14 @@ def test_a_loaded_model_rounds_as_before(suffix, tmp_path):
     assert all(wrapper.integer_bias for wrapper in wrappers)
 
 
-def rectified(tensor_bits=8):
-    """An RPReLU that is computed in the file, between two that only quantizers read."""
+def rectified():
+    """An RPReLU in a range of its own, as in networks of version 0.1.0."""
     image = keras.Input(SHAPE)
-    x = RPReLU(name='first')(layers.Conv2D(8, 3, name='stem')(image))
-    x = RPReLU(name='computed')(layers.Conv2D(8, 3, padding='same')(x))
-    inner = layers.Conv2D(8, 3, padding='same')(RPReLU(name='compared')(x))
-    x = layers.GlobalAveragePooling2D()(layers.Add()([x, inner]))
-    model = keras.Model(image, layers.Dense(5)(x))
-    for layer in model.layers:
-        if isinstance(layer, RPReLU):
-            for index, weight in enumerate(layer.weights):
-                weight.assign(tf.random.normal(weight.shape, 0.3, 0.4, seed=index))
-    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    scheme = tf_n2uq.N2UQScheme(bits=2, tensor_bits=tensor_bits)
-    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    x = Quantize(RangeQuantizer(), name='source')(layers.Conv2D(8, 3, name='stem')(image))
+    x = RPReLU(integer_bias=True, input_quantizer='source', name='computed')(x)
+    model = keras.Model(image, Quantize(RangeQuantizer(), name='result')(x))
+    for index, weight in enumerate(model.get_layer('computed').weights):
+        weight.assign(tf.random.normal(weight.shape, 0.3, 0.4, seed=index))
     tf_n2uq.calibrate(model, tf.data.Dataset.from_tensors(images()))
     return model
 
@@ -202,11 +196,3 @@ def test_an_rprelu_rounds_at_inference_only():
     expected = plain(x) + tf.cast(tf.where(x + layer.bias_in > 0, right, left), tf.float32)
     np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-7)
     assert np.any(layer(x, training=False) != plain(x))
-
-
-def test_only_an_rprelu_that_the_file_computes_rounds():
-    model = rectified()
-    assert model.get_layer('computed').integer_bias
-    assert not model.get_layer('compared').integer_bias
-    assert not model.get_layer('first').integer_bias
-    assert not rectified(tensor_bits=None).get_layer('computed').integer_bias

@@ -171,23 +171,31 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
         return None if lines is None else tf.where(shifted > 0, lines[1], lines[0])
 
     def _file_outputs(self, inputs: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """Returns the output of the file before it is rounded to the range, float32."""
+        """Returns the output of the file, float32.
+
+        The file adds the left part to the int8 tensor in front, and whole steps to the sum. Both
+        results saturate.
+        """
+        assert self._source is not None
         before = None if self._read is None else self._read.layer.channel_offset()
         behind = self.channel_offset()
-        zero = tf.zeros([], tf.float64)
         offset_in, offset_out = (
-            zero if each is None else tf.cast(each, tf.float64) for each in (before, behind)
+            tf.zeros([]) if each is None else each for each in (before, behind)
         )
-        lines = self.same_range_lines(scale, offset_in, offset_out)
+        lines = self.same_range_lines(
+            scale, tf.cast(offset_in, tf.float64), tf.cast(offset_out, tf.float64)
+        )
         numbers = tf.cast(inputs, tf.float32) + self.bias_in
-        right_offset, left_offset = (
-            self.bias_out + tf.cast(error, tf.float32)
-            for error in (lines.steps_error, lines.correction_error)
+        right, left = (
+            slope * numbers + self.bias_out + tf.cast(error, tf.float32)
+            for slope, error in (
+                (tf.ones([]), lines.steps_error),
+                (self.slope, lines.correction_error),
+            )
         )
-        right, left = numbers + right_offset, self.slope * numbers + left_offset
-        # The file adds the left part to the int8 tensor of the right part, which saturates.
         added = tf.where(self.slope <= 1.0, tf.nn.relu(left - right), -tf.nn.relu(right - left))
-        return self._in_range(right) + added
+        whole = self._source.layer.rounded(tf.cast(inputs, tf.float32) + offset_in + added)
+        return whole + tf.cast(lines.steps * scale, tf.float32) - offset_out
 
     def _in_range(self, outputs: tf.Tensor) -> tf.Tensor:
         """Rounds and clips float32 outputs to the range in front of the layer."""

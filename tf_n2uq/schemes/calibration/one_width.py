@@ -93,7 +93,7 @@ def collect_statistics(
         ValueError: as `tf_n2uq.calibrate`.
     """
     measure: Callable[..., Any] | None = None
-    added = [np.float32((offsets or {}).get(name, 0.0)) for name in names]
+    added = [np.asarray((offsets or {}).get(name, 0.0), np.float32) for name in names]
     collected: dict[str, TensorStatistics] = {}
     generator = np.random.default_rng(seed)
     batches = list_batches(network, dataset)

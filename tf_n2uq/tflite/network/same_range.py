@@ -22,10 +22,10 @@ _INT8 = np.arange(-128, 128)[:, np.newaxis]
 class SameRangeRectifier:
     """An RPReLU between two int8 tensors of one scale and zero point.
 
-    Right of the knee, the function adds whole int8 steps. Left of the knee, it adds a line besides,
-    which is above 0 there in the channels whose slope is less than 1, and below 0 in the others. A
-    1×1 depthwise convolution computes this line. Its output saturates at 0, so that it adds
-    nothing right of the knee.
+    Left of the knee, the function adds a line to its input, which is above 0 there in the channels
+    whose slope is less than 1, and below 0 in the others. A 1×1 depthwise convolution computes this
+    line. Its output saturates at 0, so that it adds nothing right of the knee. Then the function
+    adds whole int8 steps on both sides.
 
     Attributes:
         steps: the int8 steps that are added, whole numbers, float64 `[channels]`.
@@ -81,11 +81,11 @@ class SameRangeRectifier:
         Returns:
             int64 `[256, channels]`.
         """
-        result = np.clip(_INT8 + self.steps, -128, 127)
+        result = np.broadcast_to(_INT8, (256, len(self.steps)))
         if with_left:
-            result = result + self._added(self.below)
-            result = np.clip(result, -128, 127) - self._added(self.above)
-        return np.clip(result, -128, 127).astype(np.int64)
+            result = np.clip(result + self._added(self.below), -128, 127)
+            result = np.clip(result - self._added(self.above), -128, 127)
+        return np.clip(result + self.steps, -128, 127).astype(np.int64)
 
     def _added(self, line: IntegerKernel) -> np.ndarray:
         bias = np.rint(line.bias / (line.unit * self.range.scale))
@@ -139,12 +139,12 @@ class SameRangeForm:
         tensor_range = call.sources[0].range
         positive = Range(tensor_range.scale, -128)
         result = source = inputs[0]
-        if 'right' in kernels:
-            result = tensor_range.quantize(depthwise_1x1(source, kernels['right']))
         if 'below' in kernels:
             added = positive.quantize(depthwise_1x1(source, kernels['below']))
             result = tensor_range.quantize(result + added)
         if 'above' in kernels:
             added = positive.quantize(depthwise_1x1(source, kernels['above']))
             result = tensor_range.quantize(result - added)
+        if 'right' in kernels:
+            result = tensor_range.quantize(depthwise_1x1(result, kernels['right']))
         return result
