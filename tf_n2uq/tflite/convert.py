@@ -69,6 +69,8 @@ def convert(
     Returns:
         The content of the .tflite file. It has been loaded once, and, for 'xnnpack', is one
         partition of it; probabilities at the end may follow.
+        Its signature has the names and the order of the model's inputs and outputs: the keys of
+        dictionaries, and else the names of the layers in the float model.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
