@@ -14,7 +14,7 @@ from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.quantizer_steps import is_thresholds
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
-from tf_n2uq.quantizers.protocols import ActivationQuantizer
+from tf_n2uq.quantizers.protocols import UniformQuantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _level_writer(
     saturates at the highest level, and a ReLU of the operator clips at level 0.
     """
     quantizer = step.layer.quantizer if is_thresholds(step) else None
-    if not isinstance(quantizer, ActivationQuantizer) or not quantizer.is_uniform:
+    if not isinstance(quantizer, UniformQuantizer) or not quantizer.is_uniform:
         return None
     source = graph.producer(step.inputs[0])
     has_relu = source.spec.fuses_as_relu and source.name in operators

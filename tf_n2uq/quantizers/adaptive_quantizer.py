@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from tf_n2uq.quantizers.base import ConfiguredQuantizer
 from tf_n2uq.quantizers.bits import check_bit_widths
+from tf_n2uq.quantizers.range import RangeQuantizer
 
 _INT8 = 8
 
@@ -127,6 +128,18 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
         return self.active.keeps_scale
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether the levels of all bit-widths below 8 are equally far apart."""
+        methods = self._of_methods()
+        return bool(methods) and all(each.is_uniform for each in methods)
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether 0 is the lowest level at all bit-widths below 8."""
+        methods = self._of_methods()
+        return bool(methods) and all(each.is_unsigned for each in methods)
+
+    @property
     def has_odd_integers(self) -> bool:
         """Whether all integers of the active quantizer are odd."""
         return self.active.has_odd_integers
@@ -182,6 +195,11 @@ class AdaptiveQuantizer(ConfiguredQuantizer):
             for bits, quantizer in config['quantizers']
         }
         return cls(quantizers, config['active_bits'])
+
+    def _of_methods(self) -> list[ConfiguredQuantizer]:
+        """Returns the quantizers that are no 8-bit ranges."""
+        given = [each for each in self.quantizers.values() if each is not None]
+        return [each for each in given if not isinstance(each, RangeQuantizer)]
 
     def _active_weights(self, weights: Mapping[str, Any]) -> dict[str, Any]:
         return self.weights_at(self.active_bits, weights)

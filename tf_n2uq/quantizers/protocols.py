@@ -90,11 +90,10 @@ class ScaledQuantizer(TensorQuantizer, Protocol):
 
 
 @runtime_checkable
-class ActivationQuantizer(ScaledQuantizer, Protocol):
-    """A quantizer of activations with few levels.
+class UniformQuantizer(ScaledQuantizer, Protocol):
+    """A quantizer of activations that tells whether its levels are equally far apart.
 
-    The output is `step · levels`. The levels are whole numbers from a lowest one in
-    −(2**bits − 1)..0 to 2**bits − 1 above it, so that zero, which is padded, is one of them.
+    A quantizer without these properties is taken for one whose levels are not.
     """
 
     @property
@@ -109,6 +108,15 @@ class ActivationQuantizer(ScaledQuantizer, Protocol):
     def is_unsigned(self) -> bool:
         """Whether 0 is the lowest level, whatever the variables are."""
         ...
+
+
+@runtime_checkable
+class ActivationQuantizer(ScaledQuantizer, Protocol):
+    """A quantizer of activations with few levels.
+
+    The output is `step · levels`. The levels are whole numbers from a lowest one in
+    −(2**bits − 1)..0 to 2**bits − 1 above it, so that zero, which is padded, is one of them.
+    """
 
     def levels(self, inputs: tf.Tensor, weights: Mapping[str, Any]) -> tf.Tensor:
         """Returns the level of each value; the export evaluates it on all 256 values of int8.

@@ -48,9 +48,18 @@ def test_trained_ranges_switch_and_fixed_ones_do_not():
     assert not any(type(each) is RangeQuantizer for each in found.values())
 
 
-@pytest.mark.parametrize(('function', 'expected'), [('relu', None), ('tanh', RangeQuantizer(8))])
-def test_at_8_bits_a_range_in_front_serves_thresholds_unless_a_function_folds(function, expected):
-    found = quantizers(quantized(network(function)))['inner_thresholds']
+@pytest.mark.parametrize(
+    ('method', 'function', 'expected'),
+    [
+        ('n2uq', 'relu', None),
+        # A function that folds into thresholds has no range in front.
+        ('n2uq', 'tanh', RangeQuantizer(8)),
+        # Neither have levels that the operator in front writes.
+        ('lsq', 'relu', RangeQuantizer(8)),
+    ],
+)
+def test_at_8_bits_a_range_in_front_serves_thresholds_if_there_is_one(method, function, expected):
+    found = quantizers(quantized(network(function), method=method))['inner_thresholds']
     assert found.quantizers[8] == expected
 
 

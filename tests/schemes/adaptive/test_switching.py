@@ -92,7 +92,9 @@ def test_an_extracted_model_computes_the_same_and_does_not_switch(model):
     assert isinstance(single.get_layer('bn'), layers.BatchNormalization)
 
 
-def test_at_eight_bits_readers_name_the_quantizer_in_front_of_one_that_is_gone(model):
+def test_at_eight_bits_readers_name_the_quantizer_in_front_of_one_that_is_gone():
+    scheme = tf_n2uq.AdaBitsScheme((8, 4, 2), method='n2uq')
+    model = tfmot.quantization.keras.quantize_apply(annotate(network()), scheme=scheme)
     names = {layer.name for layer in extract(model, 8).layers}
     for layer in extract(model, 8).layers:
         source = getattr(layer, 'input_quantizer', None)
