@@ -65,6 +65,17 @@ class ComparatorPlan:
         return len(self.rising) + len(self.falling)
 
     @property
+    def operators(self) -> int:
+        """The number of operators of comparators and ramps, with those that add them up.
+
+        A ramp that is a subtraction has two operators.
+        """
+        subtracted = sum(ramp.parts is not None for ramp in self.ramps)
+        terms = max(1, self.comparators + len(self.ramps))
+        # A single term is added to a base, even if that is 0, to have the scale of a sum.
+        return terms + subtracted + terms - 1 + (self.base is not None or terms == 1)
+
+    @property
     def zero_point(self) -> int:
         """The int8 value of level 0."""
         return LOWEST - self.stretch * self.lowest

@@ -16,21 +16,12 @@ from tf_n2uq.tflite.levels.comparators import (
 )
 from tf_n2uq.tflite.levels.ramps import Ramp
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.level_run import NONE, RELU, LevelRun
 
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
-# Fused activations.
-_NONE = schema.ActivationFunctionType.NONE
-_RELU = schema.ActivationFunctionType.RELU
-# The version of each operator that takes int8 tensors, and the beginning of its options' name.
-_BUILTINS = {
-    'ADD': (2, 'Add'),
-    'SUB': (2, 'Sub'),
-    'MUL': (3, 'Mul'),
-    'DEPTHWISE_CONV_2D': (3, 'DepthwiseConv2D'),
-}
 
 
-class Lowering:
+class Lowering(LevelRun):
     """Writes the operators of one plan.
 
     Let s be the scale of the input x. Every term of the sum is worth s per level:
@@ -60,17 +51,10 @@ class Lowering:
                 the source divided by the plan's stretch, and the plan's zero point.
             plan: The comparators and ramps.
         """
-        self._model, self._graph, self._plan = model, graph, plan
-        self._input, self._output = source, result
-        tensor, levels = graph.tensors[source], graph.tensors[result]
-        self._name = flatbuffer.text(levels.name) or f'levels_{result}'
-        self._shape = flatbuffer.shape_of(tensor)
-        self._input_scale = float(flatbuffer.scales_of(tensor)[0])
-        self._input_zero = flatbuffer.zero_point_of(tensor)
-        self._scale = float(flatbuffer.scales_of(levels)[0])
-        self._run: list[Any] = []
+        super().__init__(model, graph, source, result)
+        self._plan = plan
 
-    def operators(self) -> list[Any]:
+    def written(self) -> list[Any]:
         """Returns the operators in the order of execution; the last one writes the result."""
         plan = self._plan
         count = max(1, len(plan.ramps) + plan.comparators)
@@ -81,14 +65,14 @@ class Lowering:
         level: int | None = None
         for number, term in enumerate(self._terms()):
             last = number == count - 1 and base is None
-            level = term if level is None else self._sum(level, term, _NONE, last)
+            level = term if level is None else self._sum(level, term, NONE, last)
         if base is not None:
             assert level is not None
             zero = base_zero_point(base)
             assert zero is not None
-            constant = self._constant(f'{self._name}/base', base + zero, self._input_scale, zero)
+            constant = self.constant(f'{self.name}/base', base + zero, self.input_scale, zero)
             self._sum(level, constant, self._idle_relu(base, plan.zero_point), last=True)
-        return self._run
+        return self.operators
 
     def _terms(self) -> Iterator[int]:
         """Yields the tensors that are added up.
@@ -97,22 +81,20 @@ class Lowering:
         """
         plan = self._plan
         for number, ramp in enumerate(plan.ramps):
-            yield self._ramp(f'{self._name}/ramp_{number}', ramp)
+            yield self._ramp(f'{self.name}/ramp_{number}', ramp)
         for number, threshold in enumerate(plan.rising):
-            yield self._compare(f'{self._name}/above_{number}', threshold, below=False)
+            yield self._compare(f'{self.name}/above_{number}', threshold, below=False)
         for number, threshold in enumerate(plan.falling):
-            yield self._compare(f'{self._name}/below_{number}', threshold, below=True)
+            yield self._compare(f'{self.name}/below_{number}', threshold, below=True)
         if not plan.ramps and not plan.comparators:
             # A constant function still needs an operator that computes it.
             never = np.asarray([HIGHEST], np.int8)
-            yield self._compare(f'{self._name}/above_0', never, below=False)
+            yield self._compare(f'{self.name}/above_0', never, below=False)
 
     def _compare(self, name: str, threshold: np.ndarray, below: bool) -> int:
-        constant = self._constant(
-            f'{name}/threshold', threshold, self._input_scale, self._input_zero
-        )
-        operands = [constant, self._input] if below else [self._input, constant]
-        output = self._tensor(name, self._input_scale / INT8_STEPS, LOWEST)
+        constant = self.constant(f'{name}/threshold', threshold, self.input_scale, self.input_zero)
+        operands = [constant, self.input] if below else [self.input, constant]
+        output = self.tensor(name, self.input_scale / INT8_STEPS, LOWEST)
         return self._append('SUB', operands, output, self._idle_relu(threshold, LOWEST))
 
     def _ramp(self, name: str, ramp: Ramp) -> int:
@@ -129,98 +111,52 @@ class Lowering:
     def _starts(self, ramp: Ramp) -> np.ndarray:
         """Returns the starts of a ramp, in parts of a step from the input's zero point."""
         assert ramp.parts is not None
-        return np.rint(ramp.parts * (ramp.sign * ramp.start - self._input_zero)).astype(np.int32)
+        return np.rint(ramp.parts * (ramp.sign * ramp.start - self.input_zero)).astype(np.int32)
 
     def _subtracted(self, name: str, ramp: Ramp, zero: int) -> int:
         assert ramp.parts is not None
         width = float(ramp.width[0])
-        start = self._constant(
-            f'{name}/start', self._starts(ramp) + zero, self._input_scale / ramp.parts, zero
+        start = self.constant(
+            f'{name}/start', self._starts(ramp) + zero, self.input_scale / ramp.parts, zero
         )
-        steps = self._tensor(f'{name}/steps', self._input_scale * width, HIGHEST - ramp.levels)
-        operands = [self._input, start] if ramp.sign > 0 else [start, self._input]
-        self._append('SUB', operands, steps, _NONE)
-        one = self._constant(f'{name}/one', np.ones(1, np.int8), 1 / width, 0)
-        output = self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
-        return self._append('MUL', [steps, one], output, _RELU)
+        steps = self.tensor(f'{name}/steps', self.input_scale * width, HIGHEST - ramp.levels)
+        operands = [self.input, start] if ramp.sign > 0 else [start, self.input]
+        self._append('SUB', operands, steps, NONE)
+        one = self.constant(f'{name}/one', np.ones(1, np.int8), 1 / width, 0)
+        output = self.tensor(name, self.input_scale, HIGHEST - ramp.levels)
+        return self._append('MUL', [steps, one], output, RELU)
 
     def _convolved(self, name: str, ramp: Ramp) -> int:
-        channels = self._shape[-1]
+        channels = self.shape[-1]
         start = np.broadcast_to(ramp.start.reshape(-1), [channels])
-        bias = np.rint(HIGHEST * (ramp.sign * self._input_zero - start)).astype(np.int32)
+        bias = np.rint(HIGHEST * (ramp.sign * self.input_zero - start)).astype(np.int32)
         kernel = np.full((1, 1, 1, channels), HIGHEST * ramp.sign, np.int8)
         scales = 1 / (HIGHEST * ramp.width.reshape(-1))
         operands = [
-            self._input,
-            self._weights(f'{name}/kernel', kernel, _INT8, scales),
-            self._weights(f'{name}/bias', bias, _INT32, scales * self._input_scale),
+            self.input,
+            self.weights(f'{name}/kernel', kernel, _INT8, scales),
+            self.weights(f'{name}/bias', bias, _INT32, scales * self.input_scale),
         ]
-        output = self._tensor(name, self._input_scale, HIGHEST - ramp.levels)
-        self._append('DEPTHWISE_CONV_2D', operands, output, _RELU)
-        options = self._run[-1].builtinOptions
+        output = self.tensor(name, self.input_scale, HIGHEST - ramp.levels)
+        self._append('DEPTHWISE_CONV_2D', operands, output, RELU)
+        options = self.operators[-1].builtinOptions
         options.padding = schema.Padding.VALID
         options.strideH = options.strideW = options.depthMultiplier = 1
         options.dilationHFactor = options.dilationWFactor = 1
         return output
 
     def _sum(self, left: int, right: int, activation: int, last: bool) -> int:
-        name = f'{self._name}/sum_{len(self._run)}'
-        output = self._output if last else self._tensor(name, self._scale, LOWEST)
+        name = f'{self.name}/sum_{len(self.operators)}'
+        output = self.output if last else self.tensor(name, self.output_scale, LOWEST)
         return self._append('ADD', [left, right], output, activation)
 
     def _idle_relu(self, constant: np.ndarray, zero_point: int) -> int:
         """Returns RELU where it changes nothing and makes XNNPACK take a table, else NONE."""
-        return _RELU if constant.size == 1 and zero_point == LOWEST else _NONE
+        return RELU if constant.size == 1 and zero_point == LOWEST else NONE
 
     def _append(self, name: str, inputs: list[int], output: int, activation: int) -> int:
-        version, kind = _BUILTINS[name]
-        operator = schema.OperatorT()
-        operator.opcodeIndex = flatbuffer.opcode_index(
-            self._model, getattr(schema.BuiltinOperator, name), version
-        )
-        operator.inputs = np.asarray(inputs, np.int32)
-        operator.outputs = np.asarray([output], np.int32)
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, f'{kind}Options')
-        operator.builtinOptions = getattr(schema, f'{kind}OptionsT')()
-        operator.builtinOptions.fusedActivationFunction = activation
-        self._run.append(operator)
+        self.append(name, inputs, output).fusedActivationFunction = activation
         return output
-
-    def _tensor(self, name: str, scale: float, zero_point: int) -> int:
-        index = flatbuffer.add_tensor(
-            self._graph, name, self._shape, _INT8, scale=scale, zero_point=zero_point
-        )
-        # The signature of the shape tells that the size of the batch is unknown.
-        source = self._graph.tensors[self._input]
-        self._graph.tensors[index].shapeSignature = source.shapeSignature
-        return index
-
-    def _constant(self, name: str, values: np.ndarray, scale: float, zero_point: int) -> int:
-        return flatbuffer.add_tensor(
-            self._graph,
-            name,
-            (1,) * (len(self._shape) - values.ndim) + values.shape,
-            _INT8,
-            scale=scale,
-            zero_point=zero_point,
-            buffer=flatbuffer.add_buffer(self._model, values.astype(np.int8)),
-        )
-
-    def _weights(self, name: str, values: np.ndarray, kind: int, scales: np.ndarray) -> int:
-        """Adds a constant that has one scale, or one scale per index of its last axis."""
-        index = flatbuffer.add_tensor(
-            self._graph,
-            name,
-            values.shape,
-            kind,
-            scale=1.0,
-            buffer=flatbuffer.add_buffer(self._model, values),
-        )
-        quantization = self._graph.tensors[index].quantization
-        quantization.scale = scales.astype(np.float32)
-        quantization.zeroPoint = np.zeros(len(scales), np.int64)
-        quantization.quantizedDimension = values.ndim - 1
-        return index
 
 
 def ramp_levels(graph: Any, operator: Any) -> int:

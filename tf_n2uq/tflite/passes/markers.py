@@ -1,22 +1,32 @@
-"""Markers: operators that keep the places of comparators in a TFLite file.
+"""Markers: operators that keep the places of thresholds in a TFLite file.
 
 TensorFlow's converter knows no comparator and would fold one away. But it keeps a leaky ReLU
 between two quantized tensors, together with its slope. So the graph that goes into the converter
-has a leaky ReLU with an impossible slope wherever comparators belong, and a pass over the file puts
-the comparators in the place of these markers.
+has a leaky ReLU with an impossible slope wherever thresholds belong, and a pass over the file puts
+the operators of a plan in the place of each of these markers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan
+from tf_n2uq.tflite.levels.planning import LevelPlan
+from tf_n2uq.tflite.levels.table_chain import ChainPlan
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.level_run import LevelRun
 from tf_n2uq.tflite.passes.lowering import Lowering
+from tf_n2uq.tflite.passes.table_lowering import TableLowering
 
 # Slopes of real leaky ReLUs are about 1. All slopes of markers are exact in float32.
 _FIRST_ALPHA = 4096.0
 _ALPHA_STEP = 1.0 / 1024.0
 _MOST_MARKERS = 1 << 20
+
+# What writes the operators of each kind of plan.
+_LOWERINGS: dict[type, Callable[..., LevelRun]] = {
+    ComparatorPlan: Lowering,
+    ChainPlan: TableLowering,
+}
 
 
 def marker_alpha(index: int) -> float:
@@ -39,10 +49,10 @@ def marker_alpha(index: int) -> float:
     return _FIRST_ALPHA + index * _ALPHA_STEP
 
 
-def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
-    """Puts each plan's comparators in the place of the marker with its number.
+def replace_markers(model: Any, plans: Sequence[LevelPlan]) -> Any:
+    """Puts the operators of each plan in the place of the marker with its number.
 
-    `Lowering` describes the operators.
+    `Lowering` describes those of comparators, and `TableLowering` those of chains.
 
     Args:
         model: A `ModelT`, changed in place. Its markers are int8 LEAKY_RELUs. The output of a
@@ -72,7 +82,8 @@ def replace_markers(model: Any, plans: Sequence[ComparatorPlan]) -> Any:
         seen.append(index)
         source, result = int(operator.inputs[0]), int(operator.outputs[0])
         _check_marker(graph.tensors[source], graph.tensors[result], plans[index], index)
-        instead[id(operator)] = Lowering(model, graph, source, result, plans[index]).operators()
+        lowering = _LOWERINGS[type(plans[index])](model, graph, source, result, plans[index])
+        instead[id(operator)] = lowering.written()
     flatbuffer.replace_operators(graph, instead)
     if sorted(seen) != list(range(len(plans))):
         raise ValueError(
@@ -92,7 +103,7 @@ def marker_index(model: Any, operator: Any) -> int | None:
     return int(steps) if steps >= 0 and steps == int(steps) and steps < _MOST_MARKERS else None
 
 
-def _check_marker(tensor: Any, result: Any, plan: ComparatorPlan, index: int) -> None:
+def _check_marker(tensor: Any, result: Any, plan: LevelPlan, index: int) -> None:
     for end, each in (('input', tensor), ('output', result)):
         scales = flatbuffer.scales_of(each)
         if flatbuffer.type_name(each) != 'INT8' or len(scales) != 1:
