@@ -23,11 +23,11 @@ import tensorflow as tf
 from absl import app, flags, logging
 from measuring import time_in_turns
 
-from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite import make_interpreter
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.packing import unpack_nibbles
-from tf_n2uq.tflite.targets import size_passes
+from tf_n2uq.tflite.passes.builder import Builder
+from tf_n2uq.tflite.passes.narrow_types import INT2, INT4, NarrowType
+from tf_n2uq.tflite.passes.packing import store
 
 _ROUNDS = flags.DEFINE_integer('rounds', 61, 'Timed runs of each file.', lower_bound=1)
 _SHAPE = (1, 112, 112, 96)
@@ -114,25 +114,19 @@ def matrix_product(side: int, channels: int) -> bytes:
     return convert(function, (1, side, side, 9 * channels))
 
 
-def with_int4(content: bytes) -> bytes:
-    """Returns what the export makes of such a file: FULLY_CONNECTED with INT4."""
+def narrowed(content: bytes, narrow: NarrowType) -> bytes:
+    """Returns such a file with FULLY_CONNECTED and a kernel of few bits, as the export makes it."""
     model = flatbuffer.read(content)
-    for each in size_passes([]):
-        each(model)
-    return flatbuffer.write(model)
-
-
-def with_int2(content: bytes) -> bytes:
-    """Returns such a file with the kernel in INT2, four integers to a byte."""
-    model = flatbuffer.read(content)
-    (kernel,) = (t for t in model.subgraphs[0].tensors if flatbuffer.type_name(t) == 'INT4')
-    packed = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.uint8)
-    values = unpack_nibbles(packed, 2 * packed.size).view(np.uint8) & 3
-    kernel.buffer = flatbuffer.add_buffer(
-        model,
-        np.bitwise_or.reduce(values.reshape(-1, 4) << np.array([0, 2, 4, 6], np.uint8), axis=1),
+    graph = flatbuffer.main_graph(model)
+    (convolution,) = (
+        each for each in graph.operators if flatbuffer.operator_name(model, each) == 'CONV_2D'
     )
-    kernel.type = schema.TensorType.INT2
+    kernel = graph.tensors[convolution.inputs[1]]
+    values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
+    store(model, kernel, values.reshape(kernel.shape[0], -1), narrow)
+    run: list[Any] = []
+    Builder(model, graph, 'product').fully_connected(run, convolution, int(convolution.inputs[0]))
+    flatbuffer.replace_operators(graph, {id(convolution): run})
     return flatbuffer.write(model)
 
 
@@ -177,8 +171,7 @@ def print_products() -> None:
     print(f'\n{"product":42}{"INT4, ms":>14}{"INT8 / INT4":>14}{"INT2 / INT4":>14}')
     for side, channels in _PRODUCTS:
         int8 = matrix_product(side, channels)
-        int4 = with_int4(int8)
-        files = {'int8': int8, 'int4': int4, 'int2': with_int2(int4)}
+        files = {'int8': int8, 'int4': narrowed(int8, INT4), 'int2': narrowed(int8, INT2)}
         interpreters = {kind: prepared(content) for kind, content in files.items()}
         times = seconds_in_turns(interpreters)
         for kind in ('int8', 'int2'):

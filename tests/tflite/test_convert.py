@@ -5,7 +5,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tests.networks import float_network, images_for, quantize, quantized_network
+from tests.networks import annotate, float_network, images_for, quantize, quantized_network
 from tf_n2uq._compat.keras_models import nodes_read
 from tf_n2uq.tflite.passes import flatbuffer
 
@@ -25,12 +25,29 @@ def _kernel_types(content):
     return [layer.kernel_type for layer in tf_n2uq.tflite.inspect(content).layers]
 
 
-@pytest.mark.parametrize('bits', [2, 3])
-def test_for_size_kernels_of_two_and_three_bits_are_int4_and_the_ends_int8(bits):
-    content = tf_n2uq.tflite.convert(quantized_network('residual', bits), optimize_for='size')
-    types = _kernel_types(content)
-    assert types[0] == types[-1] == 'INT8'
-    assert set(types[1:-1]) == {'INT4'}
+def _wide(scheme):
+    """A network whose inner kernel is large enough that a narrow type pays."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(32, 3, activation='relu')(image)
+    x = keras.layers.Conv2D(32, 3, activation='relu', name='inner')(x)
+    x = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x))
+    model = tfmot.quantization.keras.quantize_apply(annotate(keras.Model(image, x)), scheme=scheme)
+    tf_n2uq.calibrate(model, images_for(model), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ('scheme', 'stored'),
+    [
+        (tf_n2uq.LSQScheme(2), 'INT2'),
+        (tf_n2uq.N2UQScheme(3), 'INT4'),
+        (tf_n2uq.N2UQScheme(4), 'INT4'),
+        (tf_n2uq.N2UQScheme(5), 'INT8'),
+    ],
+)
+def test_for_size_kernels_of_few_bits_are_narrow_and_the_ends_int8(scheme, stored):
+    content = tf_n2uq.tflite.convert(_wide(scheme), optimize_for='size')
+    assert _kernel_types(content) == ['INT8', stored, 'INT8']
 
 
 @pytest.mark.parametrize('bits', [2, 4])
@@ -42,9 +59,8 @@ def test_all_kernels_are_int8_and_multiplied_by_convolutions_if_nothing_is_asked
     assert 'STRIDED_SLICE' not in report.operators
 
 
-@pytest.mark.parametrize('bits', [4, 5])
-def test_for_size_kernels_of_more_bits_are_int8_and_so_are_small_ones_of_four(bits):
-    content = tf_n2uq.tflite.convert(quantized_network('residual', bits), optimize_for='size')
+def test_for_size_kernels_stay_int8_where_operators_would_take_more_than_they_save():
+    content = tf_n2uq.tflite.convert(quantized_network('residual', 2), optimize_for='size')
     assert set(_kernel_types(content)) == {'INT8'}
 
 
@@ -89,7 +105,8 @@ def test_equal_layers_keep_their_grids():
     images = images_for(model)
     tf_n2uq.calibrate(model, images, verbose=0)
     content = tf_n2uq.tflite.convert(model, optimize_for='size')
-    assert _kernel_types(content).count('INT4') == 3
+    assert len({'INT2', 'INT4'} & set(_kernel_types(content))) == 1
+    assert _kernel_types(content).count('INT8') == len(_kernel_types(content)) - 3
     assert tf_n2uq.tflite.inspect(content).xnnpack_partitions == 1
     assert _agreement(content, model, images) >= 0.9
 
@@ -128,8 +145,9 @@ def test_layers_that_were_not_annotated_become_eight_bit():
     tf_n2uq.calibrate(model, images, verbose=0)
     with pytest.raises(ValueError, match='representative_dataset: expected data.*range'):
         tf_n2uq.tflite.convert(model)
-    content = tf_n2uq.tflite.convert(model, representative_dataset=images, optimize_for='size')
-    assert _kernel_types(content) == ['INT8', 'INT4', 'INT8']
+    content = tf_n2uq.tflite.convert(model, representative_dataset=images)
+    layers = tf_n2uq.tflite.inspect(content).layers
+    assert [layer.comparators > 0 for layer in layers] == [False, True, False]
     assert _agreement(content, model, images) >= 0.9
 
 

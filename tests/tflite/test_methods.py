@@ -49,7 +49,7 @@ def test_a_file_computes_what_keras_does(method, name, bits):
     types = check_file(quantized(float_network(name), SCHEMES[method](bits)))
     assert types[0] == types[-1] == 'INT8'
     if bits == 2:
-        assert 'INT4' in types[1:-1]
+        assert {'INT2', 'INT4'} & set(types[1:-1])
 
 
 @pytest.mark.parametrize('method', SCHEMES)
@@ -69,9 +69,9 @@ def test_all_levels_and_rescalings_of_kernels_are_exported(levels, rescale):
 
 
 @pytest.mark.parametrize('method', ['lsq', 'sat'])
-def test_kernels_of_four_bits_that_are_no_odd_numbers_are_int4(method):
-    types = check_file(quantized(float_network('residual'), SCHEMES[method](4)))
-    assert set(types[1:-1]) == {'INT4'}
+def test_a_kernel_of_four_bits_that_are_no_odd_numbers_is_int4(method):
+    types = check_file(quantized(float_network('batch_normalized'), SCHEMES[method](4)))
+    assert 'INT4' in types[1:-1]
 
 
 def test_eight_bits_are_plain_int8():

@@ -22,7 +22,7 @@ from tf_n2uq.tflite.reports.verify import check_integer_only
 from tf_n2uq.tflite.running.interpreter import xnnpack_partitions
 from tf_n2uq.tflite.targets import TARGETS, passes_of
 
-CHANNELS = 4
+CHANNELS = 32
 PLAN = plan_comparators(staircase(np.random.default_rng(0), 3, (CHANNELS,)))
 
 

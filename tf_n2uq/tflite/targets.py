@@ -6,47 +6,44 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from tf_n2uq.tflite.levels.comparators import ComparatorPlan
-from tf_n2uq.tflite.passes.channel_sums import halve_kernels
+from tf_n2uq.tflite.levels.planning import LevelPlan, Planner, plan_operators, plan_tables
 from tf_n2uq.tflite.passes.dense import connect_fully
 from tf_n2uq.tflite.passes.markers import replace_markers
-from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, XNNPACK_VERSIONS, pack_int4
-from tf_n2uq.tflite.passes.patches import unroll_convolutions
+from tf_n2uq.tflite.passes.narrowing import narrow_kernels
+from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4
 
 # A function that edits a `ModelT` in place.
 Pass: TypeAlias = Callable[[Any], Any]
 # A function that makes the passes for the plans of a network.
-PassesOf: TypeAlias = Callable[[Sequence[ComparatorPlan]], list[Pass]]
+PassesOf: TypeAlias = Callable[[Sequence[LevelPlan]], list[Pass]]
 
 
-def latency_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
+def latency_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
     """Returns the passes that make the fastest file for XNNPACK's kernels.
 
     All kernels stay int8, and convolutions stay convolutions.
 
     Args:
-        plans: The comparators that take the place of the markers, in the order of the markers.
+        plans: What takes the place of the markers, in the order of the markers.
     """
     return [connect_fully, functools.partial(replace_markers, plans=plans)]
 
 
-def size_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
+def size_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
     """Returns the passes that make the smallest file for XNNPACK's kernels.
 
     Args:
-        plans: The comparators that take the place of the markers, in the order of the markers.
+        plans: What takes the place of the markers, in the order of the markers.
     """
     return [
         connect_fully,
         # This pass needs the markers, which show the tensors that hold levels.
-        functools.partial(halve_kernels, plans=plans),
+        functools.partial(narrow_kernels, plans=plans),
         functools.partial(replace_markers, plans=plans),
-        unroll_convolutions,
-        functools.partial(pack_int4, versions=XNNPACK_VERSIONS),
     ]
 
 
-def micro_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
+def micro_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
     """Returns the passes that make a file for TensorFlow Lite Micro.
 
     Dense layers stay 1x1 convolutions, as they are for the converter. In FULLY_CONNECTED,
@@ -54,7 +51,7 @@ def micro_passes(plans: Sequence[ComparatorPlan]) -> list[Pass]:
     way than LiteRT's reference kernels.
 
     Args:
-        plans: The comparators that take the place of the markers, in the order of the markers.
+        plans: What takes the place of the markers, in the order of the markers.
     """
     return [
         functools.partial(replace_markers, plans=plans),
@@ -68,6 +65,9 @@ TARGETS: dict[str, dict[str | None, PassesOf]] = {
     'xnnpack': {None: latency_passes, 'latency': latency_passes, 'size': size_passes},
     'micro': {None: micro_passes},
 }
+
+# How thresholds are computed for each target.
+PLANNERS: dict[str, Planner] = {'xnnpack': plan_tables, 'micro': plan_operators}
 
 
 def passes_of(target: str, optimize_for: str | None) -> PassesOf:

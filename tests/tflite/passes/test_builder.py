@@ -100,21 +100,28 @@ def test_new_tensors_have_scale_zero_point_and_a_name_of_their_own(content):
     assert flatbuffer.text(padded.name).startswith('new_')
 
 
-def test_a_kernel_multiplies_the_last_axis_without_a_bias(content):
+def test_a_kernel_multiplies_the_last_axis_and_a_bias_is_added(content):
     edit = Edit(content)
     integers = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1]], np.int8)
-    kernel = flatbuffer.add_tensor(
-        edit.graph,
-        'kernel',
-        integers.shape,
-        schema.TensorType.INT8,
-        scale=1.0,
-        buffer=flatbuffer.add_buffer(edit.model, integers),
-    )
-    output = edit.finished(edit.builder.multiply(edit.run, edit.source, kernel))
+    scales = np.array([1, 1, 1, 2])
+    kernel = edit.builder.scaled(integers, schema.TensorType.INT8, scales)
+    bias = np.array([0, 3, -4, 5], np.int32)
+    scale = float(flatbuffer.scales_of(edit.graph.tensors[edit.source])[0])
+    index = edit.builder.scaled(bias, schema.TensorType.INT32, scales * scale)
+    output = edit.finished(edit.builder.multiply(edit.run, edit.source, kernel, index))
     before, after = both(content, output)
-    expected = (before - ZERO_POINT) @ integers.T + ZERO_POINT
+    expected = ((before - ZERO_POINT) @ integers.T + bias) * scales + ZERO_POINT
     np.testing.assert_array_equal(after, np.clip(expected, -128, 127))
+
+
+def test_constants_have_a_scale_and_a_zero_point_for_each_index_of_the_first_axis(content):
+    edit = Edit(content)
+    tensor = edit.graph.tensors[
+        edit.builder.scaled(np.ones((2, 3), np.int8), schema.TensorType.INT8, np.array([0.5, 2]))
+    ]
+    np.testing.assert_array_equal(flatbuffer.scales_of(tensor), [0.5, 2])
+    np.testing.assert_array_equal(tensor.quantization.zeroPoint, [0, 0])
+    assert tensor.quantization.quantizedDimension == 0
 
 
 def test_a_fully_connected_operator_takes_the_place_of_a_convolution():

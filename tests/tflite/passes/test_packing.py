@@ -1,31 +1,18 @@
-import hypothesis
+import copy
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import strategies as st
 
 from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, kernels, run
+from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.dense import connect_fully
-from tf_n2uq.tflite.passes.packing import pack_int4, pack_nibbles, unpack_nibbles
-from tf_n2uq.tflite.passes.patches import unroll_convolutions
-from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
+from tf_n2uq.tflite.passes.narrow_types import NARROW_TYPES
+from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, kernel_values, pack_int4, store
 
-
-@hypothesis.given(st.lists(st.integers(-8, 7)))
-def test_nibbles_unpack_to_what_was_packed(values):
-    packed = pack_nibbles(np.asarray(values, np.int8))
-    assert packed.shape == ((len(values) + 1) // 2,)
-    assert unpack_nibbles(packed, len(values)).tolist() == values
-
-
-def test_the_first_value_is_in_the_low_half():
-    np.testing.assert_array_equal(pack_nibbles(np.int8([1, -1, 7])), np.uint8([0xF1, 0x07]))
-
-
-def test_what_four_bits_cannot_hold_is_refused():
-    with pytest.raises(ValueError, match=r'-8\.\.7, got -8\.\.8'):
-        pack_nibbles(np.int8([-8, 8]))
+# LiteRT's reference kernels take INT4 in FULLY_CONNECTED, too.
+VERSIONS = {**MICRO_VERSIONS, 'FULLY_CONNECTED': 10}
 
 
 def grid(rng, shape, levels):
@@ -60,11 +47,7 @@ def network(levels, sizes=(6, 8, 5)):
 
 
 def packed(content):
-    return flatbuffer.write(pack_int4(flatbuffer.read(content)))
-
-
-def unrolled(content):
-    return flatbuffer.write(unroll_convolutions(flatbuffer.read(content)))
+    return flatbuffer.write(pack_int4(flatbuffer.read(content), VERSIONS))
 
 
 # Channel counts that are odd leave a kernel's rows, or the whole kernel, with half a byte over.
@@ -73,28 +56,17 @@ def unrolled(content):
 def test_packed_kernels_give_the_same_results(sizes, levels):
     before = network(levels, sizes)
     after = packed(before)
-    assert [kind for kind, _ in kernels(after)] == ['INT4', 'INT8', 'INT4', 'INT4']
+    assert [kind for kind, _ in kernels(after)] == ['INT4', 'INT4', 'INT4', 'INT4']
     x = np.random.default_rng(1).integers(-128, 128, (1, 8, 8, sizes[0]), np.int8)
     expected = run(before, x, reference_kernels=True)
     assert len(np.unique(expected)) > 2
     np.testing.assert_array_equal(run(after, x, reference_kernels=True), expected)
 
 
-@pytest.mark.parametrize('sizes', [(6, 8, 4), (3, 8, 5), (5, 7, 3), (1, 3, 5)])
-def test_xnnpack_takes_packed_kernels_after_unrolling_with_the_same_results(sizes):
-    before = network((-3, -1, 1, 3), sizes)
-    after = packed(unrolled(before))
-    assert [kind for kind, _ in kernels(after)] == ['INT4', 'INT8', 'INT4', 'INT4']
-    delegation = xnnpack_delegation(after)
-    assert (delegation.partitions, delegation.coverage) == (1, 1.0)
-    x = np.random.default_rng(1).integers(-128, 128, (1, 8, 8, sizes[0]), np.int8)
-    np.testing.assert_array_equal(run(after, x), run(before, x))
-
-
 def test_packing_halves_the_kernels():
     before = network((-3, -1, 1, 3), (32, 64, 64))
     after = packed(before)
-    sizes = [values.size for _, values in kernels(before) if values.shape[0] != 1]
+    sizes = [values.size for _, values in kernels(before)]
     halves = [values.size for kind, values in kernels(after) if kind == 'INT4']
     assert halves == [size // 2 for size in sizes]
     assert len(before) - len(after) > 0.98 * sum(halves)
@@ -110,16 +82,16 @@ def test_a_kernel_that_another_operator_reads_stays():
     graph = flatbuffer.main_graph(model)
     convolution, depthwise = graph.operators[:2]
     depthwise.inputs[1] = convolution.inputs[1]
-    pack_int4(model)
+    pack_int4(model, {'CONV_2D': 7})
     assert flatbuffer.type_name(graph.tensors[convolution.inputs[1]]) == 'INT8'
 
 
 def test_two_layers_with_one_kernel_keep_one_copy():
     model = flatbuffer.read(network((-3, -1, 1, 3)))
     graph = flatbuffer.main_graph(model)
-    graph.operators.append(graph.operators[0])
+    graph.operators.append(copy.copy(graph.operators[0]))
     buffers = len(model.buffers)
-    pack_int4(model)
+    pack_int4(model, VERSIONS)
     assert flatbuffer.type_name(graph.tensors[graph.operators[0].inputs[1]]) == 'INT4'
     assert len(model.buffers) <= buffers
 
@@ -127,3 +99,23 @@ def test_two_layers_with_one_kernel_keep_one_copy():
 def test_packing_twice_changes_nothing():
     once = packed(network((-3, -1, 1, 3)))
     assert packed(once) == once
+
+
+@pytest.mark.parametrize('narrow', NARROW_TYPES.values())
+def test_a_stored_kernel_is_read_by_the_reference_kernels(narrow):
+    before = network((narrow.lowest, 0, narrow.highest), (8, 8, 8))
+    model = flatbuffer.read(before)
+    graph = flatbuffer.main_graph(model)
+    dense = graph.operators[-1]
+    assert flatbuffer.operator_name(model, dense) == 'FULLY_CONNECTED'
+    index, readers = int(dense.inputs[1]), flatbuffer.consumers(graph)
+    values = kernel_values(model, graph, index, readers, ('FULLY_CONNECTED',))
+    store(model, graph.tensors[index], values, narrow)
+    builtin = schema.BuiltinOperator.FULLY_CONNECTED
+    dense.opcodeIndex = flatbuffer.opcode_index(model, builtin, narrow.version)
+    after = flatbuffer.write(model)
+    assert kernels(after)[-1][0] == narrow.name
+    assert kernels(after)[-1][1].size == 80 // narrow.per_byte
+    x = np.random.default_rng(1).integers(-128, 128, (1, 8, 8, 8), np.int8)
+    expected = run(before, x, reference_kernels=True)
+    np.testing.assert_array_equal(run(after, x, reference_kernels=True), expected)

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, operators, run
+from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, kernels, operators, run
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.packing import pack_int4
-from tf_n2uq.tflite.passes.patches import unroll_convolutions
+from tf_n2uq.tflite.passes.builder import MOST_CONCATENATED, Builder
+from tf_n2uq.tflite.passes.narrow_types import INT2, INT4
+from tf_n2uq.tflite.passes.packing import kernel_values, store
+from tf_n2uq.tflite.passes.patches import Patches
 from tf_n2uq.tflite.reports.verify import check_integer_only
 from tf_n2uq.tflite.running.interpreter import make_interpreter, xnnpack_delegation
 
@@ -26,8 +28,28 @@ def convolution(taps, channels, size, levels=(-3.0, -1.0, 1.0, 3.0), filters=6, 
     return convert(layer, [1, *size, channels])
 
 
-def unrolled(content):
-    model = pack_int4(unroll_convolutions(flatbuffer.read(content)))
+def unrolled(content, narrow=INT4):
+    """The file with each CONV_2D as patches and FULLY_CONNECTED, whether that pays or not."""
+    model = flatbuffer.read(content)
+    graph = flatbuffer.main_graph(model)
+    builder, instead = Builder(model, graph, 'patches'), {}
+    for operator in graph.operators:
+        patches, run = Patches.of(graph, operator), []
+        index = int(operator.inputs[1])
+        readers = flatbuffer.consumers(graph)
+        values = kernel_values(model, graph, index, readers, ('CONV_2D',))
+        # XNNPACK takes some numbers of features only. So there may be channels of zeros.
+        filled = -values.shape[-1] % narrow.per_byte
+        padding = [*patches.padding[:-1], (0, filled)]
+        image = builder.pad(run, int(operator.inputs[0]), padding)
+        values = np.pad(values, [(0, 0)] * 3 + [(0, filled)]).reshape(len(values), -1)
+        store(model, graph.tensors[index], values, narrow)
+        builder.fully_connected(run, operator, patches.gather(builder, run, image))
+        if max(patches.y.taps, patches.x.taps) <= MOST_CONCATENATED:
+            assert len(run) <= 1 + patches.operators + (filled > 0)
+        instead[id(operator)] = run
+    flatbuffer.replace_operators(graph, instead)
+    flatbuffer.drop_unused(model)
     check_integer_only(model)
     return flatbuffer.write(model)
 
@@ -79,22 +101,18 @@ def test_patches_take_any_batch(stride):
     np.testing.assert_array_equal(outputs, np.concatenate([run(content, one[None]) for one in x]))
 
 
-def test_convolutions_of_more_bits_stay():
-    content = convolution((3, 3), 4, (8, 8), levels=(-15.0, 0.0, 15.0))
-    assert operators(unrolled(content)) == ['CONV_2D']
-
-
-def test_grouped_convolutions_stay():
-    rng = np.random.default_rng(0)
-    scale = np.full(6, 0.03, np.float32)
-    kernel = rng.choice([-1.0, 1.0], (3, 3, 2, 6)).astype(np.float32) * scale
-
-    def grouped(x):
-        x = tf.nn.conv2d(fake_quant(x, 0.02), kernel_fake_quant(kernel, scale), 1, 'SAME')
-        return fake_quant(x, 0.02)
-
-    content = convert(grouped, [1, 8, 8, 4])
-    assert operators(unrolled(content)).count('CONV_2D') == operators(content).count('CONV_2D') > 0
+@pytest.mark.parametrize('channels', [8, 6])
+def test_xnnpack_multiplies_patches_by_int2_kernels_too(channels):
+    before = convolution((3, 3), channels, (9, 10), levels=(-2.0, -1.0, 0.0, 1.0), strides=2)
+    after = unrolled(before, INT2)
+    assert [kind for kind, _ in kernels(after)] == ['INT2']
+    delegation = xnnpack_delegation(after)
+    assert (delegation.partitions, delegation.coverage) == (1, 1.0)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 9, 10, channels), np.int8)
+    expected = run(before, x)
+    assert len(np.unique(expected)) > 10
+    np.testing.assert_array_equal(run(after, x), expected)
+    np.testing.assert_array_equal(run(after, x, reference_kernels=True), expected)
 
 
 def test_equal_shape_constants_are_stored_once():

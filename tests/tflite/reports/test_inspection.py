@@ -5,10 +5,14 @@ import tensorflow as tf
 from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, lower, marked, staircase
 from tf_n2uq.tflite.levels.comparators import plan_comparators
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.packing import pack_int4
+from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4
 from tf_n2uq.tflite.reports.inspection import inspect
 
-CHANNELS = 4
+CHANNELS = 32
+# The values of the kernels of `network`.
+KERNELS = (27 * CHANNELS, 9 * CHANNELS * CHANNELS, 9 * CHANNELS, 10 * CHANNELS)
+# The bytes of these kernels.
+SIZES = (KERNELS[0], KERNELS[1] // 2, KERNELS[2], KERNELS[3] // 2)
 
 
 def grid(shape, levels=(-3.0, -1.0, 1.0, 3.0)):
@@ -56,24 +60,23 @@ def test_layers_are_reported_with_bits_bytes_and_comparators(content):
         )
         for layer in layers
     ] == [
-        ('CONV_2D', 'INT8', 8, 27 * CHANNELS, 0),
-        ('FULLY_CONNECTED', 'INT4', 4, 9 * CHANNELS * CHANNELS // 2, 3),
-        ('DEPTHWISE_CONV_2D', 'INT8', 8, 9 * CHANNELS, 0),
-        ('FULLY_CONNECTED', 'INT4', 4, CHANNELS * 10 // 2, 7),
+        ('CONV_2D', 'INT8', 8, SIZES[0], 0),
+        ('FULLY_CONNECTED', 'INT4', 4, SIZES[1], 3),
+        ('DEPTHWISE_CONV_2D', 'INT8', 8, SIZES[2], 0),
+        ('FULLY_CONNECTED', 'INT4', 4, SIZES[3], 7),
     ]
     assert {layer.scales for layer in layers} == {'per channel'}
 
 
 def test_layers_are_reported_with_their_work(content):
     layers = inspect(content).layers
-    kernels = (27 * CHANNELS, 9 * CHANNELS * CHANNELS, 9 * CHANNELS, CHANNELS * 10)
     biases = (CHANNELS, CHANNELS, CHANNELS, 10)
     assert [layer.parameters for layer in layers] == [
-        kernel + bias for kernel, bias in zip(kernels, biases, strict=True)
+        kernel + bias for kernel, bias in zip(KERNELS, biases, strict=True)
     ]
     outputs = (64, 16, 16, 1)
     assert [layer.multiply_adds for layer in layers] == [
-        kernel * count for kernel, count in zip(kernels, outputs, strict=True)
+        kernel * count for kernel, count in zip(KERNELS, outputs, strict=True)
     ]
     # Comparators are a SUB each and an ADD for all but one; the rest gathers or reshapes.
     assert [layer.operators for layer in layers[::2]] == [1, 1]
@@ -85,9 +88,9 @@ def test_layers_are_reported_with_their_work(content):
 def test_the_whole_file_is_reported(content):
     report = inspect(content)
     assert report.file_bytes == len(content)
-    assert report.kernel_bytes == 108 + 72 + 36 + 20
-    assert report.kernel_values == 108 + 144 + 36 + 40
-    assert report.bits_per_weight == pytest.approx(8 * 236 / 328)
+    assert report.kernel_bytes == sum(SIZES)
+    assert report.kernel_values == sum(KERNELS)
+    assert report.bits_per_weight == pytest.approx(8 * sum(SIZES) / sum(KERNELS))
     assert report.parameters == sum(layer.parameters for layer in report.layers)
     assert report.multiply_adds == sum(layer.multiply_adds for layer in report.layers)
     assert report.kernel_bytes < report.deflated_bytes < report.file_bytes
@@ -95,7 +98,7 @@ def test_the_whole_file_is_reported(content):
     assert (left.operator, left.count) == ('STRIDED_SLICE', 1)
     assert left.reason == 'XNNPACK slices without skipping values only'
     assert report.comparators == 10
-    assert report.constant_bytes['INT4'] == 72 + 20
+    assert report.constant_bytes['INT4'] == SIZES[1] + SIZES[3]
     assert report.operators['SUB'] == 10
     assert report.operators['FULLY_CONNECTED'] == 2
     assert sum(report.operators.values()) == report.delegation.operators
@@ -108,10 +111,10 @@ def test_the_whole_file_is_reported(content):
 def test_the_table_shows_what_the_report_holds(content):
     shown = str(inspect(content))
     assert 'INT4' in shown
-    assert '4×36' in shown
+    assert '32×288' in shown
     assert 'integer-only   yes' in shown
-    assert 'kernels 236' in shown
-    assert '5.76 bits per weight' in shown
+    assert 'kernels 5,920' in shown
+    assert '4.43 bits per weight' in shown
     assert shown.splitlines()[6].startswith('total ')
     assert max(map(len, shown.splitlines())) <= 100
 
@@ -122,7 +125,8 @@ def test_what_xnnpack_leaves_is_said_with_the_reason():
         x = fake_quant(tf.nn.conv2d(x, grid((3, 3, 3, 4)), 1, 'SAME'), 0.02)
         return tf.nn.softmax(tf.reshape(x, [1, -1]))
 
-    report = inspect(flatbuffer.write(pack_int4(flatbuffer.read(convert(averaged, [1, 8, 8, 3])))))
+    model = pack_int4(flatbuffer.read(convert(averaged, [1, 8, 8, 3])), MICRO_VERSIONS)
+    report = inspect(flatbuffer.write(model))
     assert [(left.operator, left.count) for left in report.undelegated] == [
         ('AVERAGE_POOL_2D', 1),
         ('CONV_2D', 1),

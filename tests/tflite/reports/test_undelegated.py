@@ -5,7 +5,8 @@ import tensorflow as tf
 from tests.tflite.graphs import convert, fake_quant
 from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.packing import pack_nibbles
+from tf_n2uq.tflite.passes.narrow_types import INT4, NARROW_TYPES
+from tf_n2uq.tflite.passes.packing import store
 from tf_n2uq.tflite.reports.inspection_report import Undelegated
 from tf_n2uq.tflite.reports.undelegated import undelegated
 from tf_n2uq.tflite.running.interpreter import xnnpack_delegation
@@ -64,7 +65,7 @@ def test_operators_inside_of_partitions_are_left_out():
     assert list(undelegated(model, range(count))) == []
 
 
-def test_convolutions_with_int4_kernels_and_custom_operators_have_reasons_of_their_own():
+def test_convolutions_with_narrow_kernels_and_custom_operators_have_reasons_of_their_own():
     kernel = tf.ones([1, 1, 4, 4]).numpy()
 
     def function(x):
@@ -77,12 +78,37 @@ def test_convolutions_with_int4_kernels_and_custom_operators_have_reasons_of_the
         each for each in graph.operators if flatbuffer.operator_name(model, each) == 'CONV_2D'
     ]
     weights = graph.tensors[convolution.inputs[1]]
-    weights.type = schema.TensorType.INT4
-    weights.buffer = flatbuffer.add_buffer(model, pack_nibbles(np.ones(16, np.int8)))
-    reasons = {each.operator: each.reason for each in undelegated(model, ())}
-    assert reasons['CONV_2D'] == 'XNNPACK takes INT4 kernels in FULLY_CONNECTED only'
+    for narrow in NARROW_TYPES.values():
+        store(model, weights, np.ones((4, 1, 1, 4), np.int8), narrow)
+        reasons = {each.operator: each.reason for each in undelegated(model, ())}
+        expected = f'XNNPACK takes {narrow.name} kernels in FULLY_CONNECTED only'
+        assert reasons['CONV_2D'] == expected
     code = model.operatorCodes[convolution.opcodeIndex]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = b'MyOwn'
     own = Undelegated('CUSTOM:MyOwn', 1, 'XNNPACK has built-in operators only')
     assert own in list(undelegated(model, ()))
+
+
+def test_an_odd_number_of_features_keeps_a_narrow_kernel_out_of_xnnpack():
+    def function(x):
+        weights = tf.quantization.fake_quant_with_min_max_vars(
+            tf.ones([3, 4]), -127.0, 127.0, 8, True
+        )
+        return tf.matmul(tf.reshape(x, [-1, 3]), weights)
+
+    model = flatbuffer.read(convert(ends_in_int8(function), [1, 4, 4, 3]))
+    graph = flatbuffer.main_graph(model)
+    (dense,) = [
+        each
+        for each in graph.operators
+        if flatbuffer.operator_name(model, each) == 'FULLY_CONNECTED'
+    ]
+    store(model, graph.tensors[dense.inputs[1]], np.ones((4, 3), np.int8), INT4)
+    dense.opcodeIndex = flatbuffer.opcode_index(
+        model, schema.BuiltinOperator.FULLY_CONNECTED, INT4.version
+    )
+    inside = xnnpack_delegation(flatbuffer.write(model)).inside
+    reasons = {each.operator: each.reason for each in undelegated(model, inside)}
+    expected = 'XNNPACK takes INT4 kernels of a multiple of 2 input features only'
+    assert reasons['FULLY_CONNECTED'] == expected

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant
-from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
-from tf_n2uq.tflite.passes.packing import pack_int4, pack_nibbles
+from tf_n2uq.tflite.passes.narrow_types import INT4
+from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4, store
 from tf_n2uq.tflite.running.interpreter import (
     filled_up,
     make_interpreter,
@@ -78,14 +78,14 @@ def test_an_operator_that_xnnpack_leaves_splits_the_network(content):
     # XNNPACK leaves a CONV_2D with an INT4 kernel to others.
     kernel = graph.tensors[graph.operators[1].inputs[1]]
     values = np.frombuffer(flatbuffer.buffer_bytes(model, kernel), np.int8)
-    kernel.buffer = flatbuffer.add_buffer(model, pack_nibbles(values))
-    kernel.type = schema.TensorType.INT4
+    store(model, kernel, values.reshape(flatbuffer.shape_of(kernel)), INT4)
     delegation = xnnpack_delegation(flatbuffer.write(model))
     assert (delegation.partitions, delegation.delegated, delegation.operators) == (2, 2, 3)
 
 
 def test_a_network_without_any_delegated_operator_has_no_partition(content):
-    delegation = xnnpack_delegation(flatbuffer.write(pack_int4(flatbuffer.read(content))))
+    model = pack_int4(flatbuffer.read(content), MICRO_VERSIONS)
+    delegation = xnnpack_delegation(flatbuffer.write(model))
     assert (delegation.partitions, delegation.coverage) == (0, 0.0)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_n2uq._compat.tflite_schema import schema
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.narrow_types import NARROW_TYPES
 
 # XNNPACK does not compute a CONCATENATION of more tensors.
 MOST_CONCATENATED = 5
@@ -95,13 +96,13 @@ class Builder:
         run[-1].builtinOptions.axis = len(rest)
         return output
 
-    def multiply(self, run: list[Any], source: int, kernel: int) -> int:
-        """Multiplies the last axis by a kernel `[outputs, features]`, without a bias."""
+    def multiply(self, run: list[Any], source: int, kernel: int, bias: int) -> int:
+        """Multiplies the last axis by a kernel `[outputs, features]` and adds a bias."""
         *rest, _ = flatbuffer.shape_of(self.graph.tensors[source])
         depth = flatbuffer.shape_of(self.graph.tensors[kernel])[0]
-        # Version 5 is the first one that keeps the axes of an int8 image.
+        version, inputs = self._version(kernel), [source, kernel, bias]
         output = self._append(
-            run, 'FULLY_CONNECTED', 5, [source, kernel], (*rest, depth), 'FullyConnectedOptions'
+            run, 'FULLY_CONNECTED', version, inputs, (*rest, depth), 'FullyConnectedOptions'
         )
         run[-1].builtinOptions.keepNumDims = True
         return output
@@ -115,13 +116,47 @@ class Builder:
             source: The index of the tensor that is multiplied.
         """
         inputs = [source, *(int(index) for index in convolution.inputs[1:])]
-        output = int(convolution.outputs[0])
-        operator = self._operator('FULLY_CONNECTED', 5, inputs, output, 'FullyConnectedOptions')
+        output, version = int(convolution.outputs[0]), self._version(inputs[1])
+        operator = self._operator(
+            'FULLY_CONNECTED', version, inputs, output, 'FullyConnectedOptions'
+        )
         operator.builtinOptions.keepNumDims = True
         operator.builtinOptions.fusedActivationFunction = (
             convolution.builtinOptions.fusedActivationFunction
         )
         run.append(operator)
+
+    def scaled(self, values: np.ndarray, tensor_type: int, scales: np.ndarray) -> int:
+        """Adds a constant with a scale per index of its first axis.
+
+        Args:
+            values: The values, of any shape.
+            tensor_type: The value of the schema's `TensorType` for the type of the values.
+            scales: The scales, `[size of the first axis]`.
+
+        Returns:
+            The index of the tensor.
+        """
+        index = flatbuffer.add_tensor(
+            self.graph,
+            f'{self._prefix}_{len(self.graph.tensors)}/constant',
+            values.shape,
+            tensor_type,
+            scale=1.0,
+            buffer=flatbuffer.add_buffer(self.model, values),
+        )
+        quantization = self.graph.tensors[index].quantization
+        quantization.scale = np.asarray(scales, np.float32)
+        quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        return index
+
+    def _version(self, kernel: int) -> int:
+        """Returns the version of FULLY_CONNECTED that takes a kernel and keeps the axes of images.
+
+        Version 5 is the first one that keeps the axes of an int8 image.
+        """
+        narrow = NARROW_TYPES.get(flatbuffer.type_name(self.graph.tensors[kernel]))
+        return 5 if narrow is None else narrow.version
 
     def _append(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.narrow_types import NARROW_TYPES
 from tf_n2uq.tflite.reports.inspection_report import Undelegated
 
 # The reasons why XNNPACK does not compute operators of int8, found with LiteRT 2.3.
@@ -45,11 +46,19 @@ def _reason(model: Any, graph: Any, operator: Any) -> str:
     if name.startswith('CUSTOM:'):
         return 'XNNPACK has built-in operators only'
     types = [flatbuffer.type_name(graph.tensors[index]) for index in operator.inputs if index >= 0]
-    if name in ('CONV_2D', 'DEPTHWISE_CONV_2D') and 'INT4' in types:
-        return 'XNNPACK takes INT4 kernels in FULLY_CONNECTED only'
+    narrow = next((each for each in types if each in NARROW_TYPES), None)
+    if narrow is not None:
+        return _reason_for_narrow(name, narrow)
     if name == 'STRIDED_SLICE' and _skips(model, graph, operator):
         return 'XNNPACK slices without skipping values only'
     return _REASONS_FOR_INT8.get(name, _UNKNOWN) if types[:1] == ['INT8'] else _UNKNOWN
+
+
+def _reason_for_narrow(name: str, narrow: str) -> str:
+    if name != 'FULLY_CONNECTED':
+        return f'XNNPACK takes {narrow} kernels in FULLY_CONNECTED only'
+    multiple = NARROW_TYPES[narrow].per_byte
+    return f'XNNPACK takes {narrow} kernels of a multiple of {multiple} input features only'
 
 
 def _skips(model: Any, graph: Any, operator: Any) -> bool:

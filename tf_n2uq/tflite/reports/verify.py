@@ -6,14 +6,16 @@ from tf_n2uq.tflite.passes import flatbuffer
 
 # The number of violations that an error lists.
 _MOST_LISTED = 20
+# The types of the constants of an integer-only file.
+_CONSTANTS = ('INT2', 'INT4', 'INT8', 'INT32')
 
 
 def integer_violations(model: Any) -> list[str]:
     """Lists the operators and tensors that keep a file from being integer-only.
 
-    A file is integer-only if every computed tensor is int8, every constant is int8, int4 or int32,
-    all operators are built in, and the only graph has no control flow. An input or output of the
-    file may be of another type if only QUANTIZE reads it, or QUANTIZE or DEQUANTIZE writes it.
+    A file is integer-only if every computed tensor is int8, every constant is int2, int4, int8 or
+    int32, all operators are built in, and the only graph has no control flow. An input or output of
+    the file may be of another type if only QUANTIZE reads it, or QUANTIZE or DEQUANTIZE writes it.
 
     Args:
         model: A `ModelT`.
@@ -33,7 +35,7 @@ def integer_violations(model: Any) -> list[str]:
     for index, tensor in enumerate(graph.tensors):
         if index not in makers and index not in readers:
             continue
-        allowed = ('INT8', 'INT4', 'INT32') if flatbuffer.is_constant(model, tensor) else ('INT8',)
+        allowed = _CONSTANTS if flatbuffer.is_constant(model, tensor) else ('INT8',)
         if flatbuffer.type_name(tensor) in allowed:
             continue
         if not _is_interface(model, graph, index, makers, readers):
