@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.tflite.levels.comparators import ComparatorPlan
+from tf_n2uq.tflite.levels.planning import LevelPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.markers import marker_alpha
 from tf_n2uq.tflite.running.interpreter import make_interpreter
@@ -34,7 +34,7 @@ def marked(
     index: int,
     scale: float,
     zero_point: int = 0,
-    plan: ComparatorPlan | None = None,
+    plan: LevelPlan | None = None,
 ) -> tf.Tensor:
     """A marker for `plan`, or one that nothing will take the place of."""
     x = fake_quant(x, scale, zero_point)
@@ -56,7 +56,7 @@ def convert(
     return converter.convert()
 
 
-def lower(content: bytes, plans: list[ComparatorPlan]) -> bytes:
+def lower(content: bytes, plans: list[LevelPlan]) -> bytes:
     """All passes of a conversion for XNNPACK that optimizes for size."""
     model = flatbuffer.read(content)
     for each in size_passes(plans):
@@ -128,3 +128,19 @@ def learned(rng: np.random.Generator, levels: int, channels: int, spread: float)
     x = np.where(x > 0, x, slope * x) + rng.normal(0.0, 5.0, channels)
     thresholds = np.cumsum(100 / levels * np.exp(spread * rng.normal(size=levels)))
     return (x[:, np.newaxis, np.newaxis, :, np.newaxis] > thresholds).sum(axis=-1)
+
+
+def intervals(
+    rng: np.random.Generator, levels: int, span: float, spread: float = 0.3, least: int = 2
+) -> np.ndarray:
+    """A random column [256] of thresholds that span a number of int8 values.
+
+    spread: of the logarithm of the intervals between thresholds; 0: all are equal.
+    least: the least number of values from one threshold to the next.
+    """
+    while True:
+        places = np.cumsum(np.r_[0.0, np.exp(spread * rng.normal(size=levels - 1))])
+        places *= span / max(places[-1], 1.0)
+        thresholds = np.ceil(places + rng.uniform(-127.0, 127.0 - span))
+        if (np.diff(thresholds) >= least).all():
+            return (np.arange(-128, 128)[:, np.newaxis] >= thresholds).sum(axis=1)

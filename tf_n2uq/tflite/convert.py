@@ -16,7 +16,7 @@ from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
 from tf_n2uq.tflite.signature_names import input_names, output_names
-from tf_n2uq.tflite.targets import passes_of
+from tf_n2uq.tflite.targets import PLANNERS, passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
 _MOST_VALUES = 2**31 - 1
@@ -91,7 +91,9 @@ def convert(
     signature = _signature(model, batch_size)
     model = _at_bits(model, bits)
     completed = complete(model, representative_dataset, allow_float)
-    network = IntegerNetwork(*completed, halves_kernels=optimize_for == 'size')
+    network = IntegerNetwork(
+        *completed, planner=PLANNERS[target], halves_kernels=optimize_for == 'size'
+    )
     file = _run_converter(network, signature, inference_input_type, inference_output_type)
     sign(file, input_names(model), output_names(model))
     for each in passes(network.plans):

@@ -10,7 +10,7 @@ from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.layers.layer_spec import Kind
-from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
+from tf_n2uq.tflite.levels.planning import LevelPlan, Planner, plan_tables
 from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, IntegerForm, Source
 from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
 from tf_n2uq.tflite.network.level_tables import LevelTable, spread_levels, table_of
@@ -29,20 +29,27 @@ class IntegerNetwork:
     """Runs a quantized graph with the operators that the integer file will have.
 
     Behind every tensor is a `fake_quant` of the range that the tensor has in the file. Behind every
-    kernel is a `fake_quant` of its integer grid. Each quantizer is a marker, which a pass over the
-    file turns into comparators.
+    kernel is a `fake_quant` of its integer grid. Each quantizer is a marker, in whose place a pass
+    over the file puts the operators of a plan.
 
     Attributes:
-        plans: the comparators of each marker, by the number of the marker.
+        plans: the plan of each marker, by the number of the marker.
     """
 
-    def __init__(self, graph: Graph, decisions: Decisions, halves_kernels: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        decisions: Decisions,
+        planner: Planner = plan_tables,
+        halves_kernels: bool = False,
+    ) -> None:
         """Prepares the export.
 
         Args:
             graph: a quantized graph in which every tensor has a range. Its layers are built and
                 hold their weights.
             decisions: the decisions about the graph.
+            planner: chooses how thresholds are computed.
             halves_kernels: whether a pass over the file may halve odd kernels. Levels that an
                 operator writes by itself, one int8 step apart, are then spread to more steps in
                 front of such a kernel.
@@ -64,10 +71,10 @@ class IntegerNetwork:
                 self._tables[name] = spread_levels(graph.steps[name], self._ranges[name])
         self._without_left: set[str] = set()
         self._fold_left_parts()
-        self.plans: list[ComparatorPlan] = []
-        for table in self._tables.values():
-            plan = plan_comparators(table.levels, table.steps, _most_stretch(table))
-            self.plans.append(plan)
+        self.plans: list[LevelPlan] = [
+            planner(table.levels, table.steps, _most_stretch(table))
+            for table in self._tables.values()
+        ]
         self._numbers = {name: number for number, name in enumerate(self._tables)}
         needed = self._needed()
         self._steps = [step for step in graph.in_order() if step.name in needed]

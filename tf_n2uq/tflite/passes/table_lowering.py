@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,14 @@ import numpy as np
 from tf_n2uq.tflite.levels.comparators import HIGHEST, INT8_STEPS, LOWEST
 from tf_n2uq.tflite.levels.rounding import MULTIPLIER_ONE
 from tf_n2uq.tflite.levels.table_chain import Bend, ChainPlan, Line
+from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.level_run import NONE, LevelRun
 
 # XNNPACK refuses a constant whose scale is less than 1/1024 of that of the result. Such a constant
 # would be added to no effect.
 _LEAST_CONSTANT = 1 / 1000
+# The end of the name of the tensor that the last line writes.
+_CHAIN = '/chain'
 
 
 class TableLowering(LevelRun):
@@ -46,23 +52,22 @@ class TableLowering(LevelRun):
 
     def written(self) -> list[Any]:
         """Returns the operators in the order of execution; the last one writes the result."""
-        for number, part in enumerate(self._plan.parts):
-            name = f'{self.name}/table_{number}'
+        *parts, last = self._plan.parts
+        for number, part in enumerate(parts):
+            name = f'{self.name}/part_{number}'
             if isinstance(part, Bend):
                 self._bend(name, part)
             else:
-                self._line(name, part, self._zero_behind(number))
+                following = self._plan.parts[number + 1]
+                assert isinstance(following, Bend)
+                self._line(name, part, following.zero)
+        assert isinstance(last, Line)
+        self._line(self.name + _CHAIN, last, self._plan.level_zero)
         scale = self._plan.stretch * self.output_scale / self._scale
         one = self.constant(f'{self.name}/one', np.ones(1, np.int8), scale, 0)
         options = self.append('MUL', [self._last, one], self.output)
         options.fusedActivationFunction = NONE
         return self.operators
-
-    def _zero_behind(self, number: int) -> int:
-        """Returns the zero point of what a line writes."""
-        parts = self._plan.parts
-        following = parts[number + 1] if number + 1 < len(parts) else None
-        return following.zero if isinstance(following, Bend) else self._plan.level_zero
 
     def _line(self, name: str, line: Line, zero: int) -> None:
         scale = self._scale / abs(line.gain)
@@ -90,3 +95,59 @@ class TableLowering(LevelRun):
         self._last = self.tensor(name, scale, zero)
         self._scale, self._zero = scale, zero
         return self.append(operator, inputs, self._last)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenChain:
+    """A chain as it is found in a file.
+
+    Attributes:
+        operators: Its operators, the last one first.
+        levels: The number of levels above the lowest one, which may not all be in use.
+        level_scale: The number that a level is worth.
+    """
+
+    operators: tuple[Any, ...]
+    levels: int
+    level_scale: float
+
+
+def written_chain(
+    model: Any, graph: Any, operator: Any, makers: Mapping[int, Any]
+) -> WrittenChain | None:
+    """Returns the chain whose last operator is given.
+
+    Args:
+        model: A `ModelT`. It need not be trusted.
+        graph: A subgraph of it.
+        operator: Any operator of the subgraph.
+        makers: The operator that computes each tensor, from `flatbuffer.producers`.
+
+    Returns:
+        The chain; None if the operator is not the last one of a chain.
+    """
+    if flatbuffer.operator_name(model, operator) != 'MUL' or len(operator.inputs) != 2:
+        return None
+    indices = [int(index) for index in (*operator.inputs, *operator.outputs)]
+    if len(indices) != 3 or min(indices) < 0:
+        return None
+    ends = [graph.tensors[index] for index in indices]
+    scales = [flatbuffer.scales_of(end) for end in ends]
+    if not flatbuffer.text(ends[0].name).endswith(_CHAIN) or any(len(s) != 1 for s in scales):
+        return None
+    level_scale = float(scales[0][0]) * float(scales[1][0])
+    stretch = level_scale / float(scales[2][0]) if scales[2][0] else math.nan
+    if not 0.5 < stretch < INT8_STEPS + 0.5:
+        return None
+    highest = HIGHEST - flatbuffer.zero_point_of(ends[0])
+    lowest = (LOWEST - flatbuffer.zero_point_of(ends[2])) // round(stretch)
+    prefix = flatbuffer.text(ends[2].name) + '/'
+    operators = [operator]
+    while True:
+        before = [int(index) for index in operators[-1].inputs if int(index) in makers]
+        if not before or not flatbuffer.text(graph.tensors[before[0]].name).startswith(prefix):
+            break
+        if makers[before[0]] in operators:
+            break
+        operators.append(makers[before[0]])
+    return WrittenChain(tuple(operators), max(0, highest - lowest), level_scale)

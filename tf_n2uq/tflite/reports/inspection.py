@@ -9,6 +9,7 @@ from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.channel_sums import sums_channels
 from tf_n2uq.tflite.passes.lowering import ramp_levels
 from tf_n2uq.tflite.passes.signature import end_names
+from tf_n2uq.tflite.passes.table_lowering import written_chain
 from tf_n2uq.tflite.reports.inspection_report import Inspection, LayerReport, TensorReport
 from tf_n2uq.tflite.reports.undelegated import undelegated
 from tf_n2uq.tflite.reports.verify import integer_violations
@@ -123,8 +124,9 @@ def _multiply_adds(graph: Any, operator: Any, name: str) -> int:
 def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> tuple[int, int]:
     """Counts the comparators that add up to a tensor, and all operators that belong to the sum.
 
-    A ramp counts as one comparator per level. If the tensor is no sum of comparators, there are 0
-    comparators, and only the operators right in front of the layer that move numbers are counted.
+    A ramp or a chain counts as one comparator per level. If the tensor is no sum of comparators,
+    there are 0 comparators, and only the operators right in front of the layer that move numbers
+    are counted.
 
     Args:
         model: A `ModelT`.
@@ -151,6 +153,9 @@ def _comparators(model: Any, graph: Any, index: int, makers: dict[int, Any]) -> 
             comparators += levels
             # A ramp that ends with a MUL begins with a SUB, which belongs to it.
             seen.update(id(makers.get(int(i))) for i in maker.inputs[:1] if name == 'MUL')
+        elif chain := written_chain(model, graph, maker, makers):
+            comparators += chain.levels
+            seen.update(id(each) for each in chain.operators)
         elif name == 'ADD':
             pending.extend(int(source) for source in maker.inputs)
         elif name in _MOVING or sums_channels(model, graph, maker):

@@ -44,8 +44,8 @@ class LayerReport:
         kernel_shape: The shape of the kernel.
         kernel_bytes: The size of the stored kernel in bytes; 0 if the kernel is computed.
         scales: 'per channel', 'per tensor', or 'none' for a float kernel.
-        comparators: The number of comparators that make the input of the layer. A ramp counts as
-            one comparator per level.
+        comparators: The number of comparators that make the input of the layer. A ramp or a chain
+            counts as one comparator per level.
         parameters: The number of values in kernel and bias.
         multiply_adds: The number of products that are added up for one image.
         operators: The number of operators of the layer: its own operator, its comparators, and

@@ -15,6 +15,7 @@ from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.tflite.levels.comparators import INT8_STEPS
 from tf_n2uq.tflite.network.ranges import Range
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.table_lowering import written_chain
 
 # The converter computes a scale from the ends of its range in float32, so that scales differ by a
 # relative error of this size.
@@ -96,7 +97,8 @@ class _Tensors:
     """
 
     def __init__(self, file: Any) -> None:
-        self._tensors = flatbuffer.main_graph(file).tensors
+        self._file, self._tensors = file, flatbuffer.main_graph(file).tensors
+        self._makers = flatbuffer.producers(flatbuffer.main_graph(file))
         self.order: dict[int, int] = {}
         self._indices: dict[str, int] = {}
         for number, operator in enumerate(flatbuffer.main_graph(file).operators):
@@ -127,10 +129,14 @@ class _Tensors:
         return flatbuffer.zero_point_of(self._tensors[index])
 
     def level_scale(self, index: int) -> float | None:
-        """Returns the scale of one level of a tensor, or None if no comparators add up to it.
+        """Returns the scale of one level of a tensor, or None if no thresholds make it.
 
-        The scale follows from one of the terms of the sum.
+        The scale of a sum of comparators follows from one of its terms.
         """
+        graph = flatbuffer.main_graph(self._file)
+        chain = written_chain(self._file, graph, self._makers[index], self._makers)
+        if chain is not None:
+            return chain.level_scale
         name = flatbuffer.text(self._tensors[index].name)
         # A level of a ramp is one step of the ramp's tensor. A comparator steps through 255 steps.
         for term, steps in (('ramp_0', 1), ('above_0', INT8_STEPS), ('below_0', INT8_STEPS)):
