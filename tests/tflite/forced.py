@@ -116,6 +116,7 @@ def run_forced(
                 departures.append(_departure(matched, maker, inputs.numpy(), expected, levels))
             # As the file's tables take them: whole numbers of a float32.
             result = (levels - matched.shift).astype(np.float32) * np.float32(matched.unit)
+            result -= matched.offset.astype(np.float32)
         values[step.output] = tf.constant(result)
     expected = values[tf.nest.flatten(graph.outputs)[0]].numpy()
     return ForcedRun(

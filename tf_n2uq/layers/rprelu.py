@@ -15,6 +15,11 @@ from tf_n2uq.layers.deployment import LINE_UNITS
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 
 
+# With slopes like 1/4, results would lie in the middle between two steps of int8, and chance would
+# round them. So many int32 units, of which a step has 127 or more, keep them off the middle.
+_UNITS_OFF_TIES = 3
+
+
 class SameRangeLines(NamedTuple):
     """The two lines of an RPReLU between int8 tensors of one scale, all float64 `[channels]`.
 
@@ -25,8 +30,8 @@ class SameRangeLines(NamedTuple):
     Attributes:
         steps: whole numbers of int8 steps.
         steps_error: the error of rounding to `steps`, in units of the numbers.
-        correction: the offset of the line left of the knee.
-        correction_error: the error of rounding `correction` to whole int32 units in a file.
+        correction: the offset of the line left of the knee, in whole int32 units of a file.
+        correction_error: the error of rounding `correction` to these units.
     """
 
     steps: tf.Tensor
@@ -157,8 +162,10 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
         steps = tf.round(exact / scale)
         right = steps * scale
         correction = slope * (knee - offset_in) + offset + offset_out - right
-        error = bias_rounding(correction, tf.abs(slope - 1.0), scale / LINE_UNITS)
-        return SameRangeLines(steps, right - exact, correction, error)
+        unit = tf.abs(slope - 1.0)
+        error = bias_rounding(correction, unit, scale / LINE_UNITS)
+        error += _UNITS_OFF_TIES * unit * scale / LINE_UNITS
+        return SameRangeLines(steps, right - exact, correction + error, error)
 
     def _parameters(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns slope, bias_in and bias_out, float64 `[channels]`."""

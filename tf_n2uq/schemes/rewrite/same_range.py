@@ -43,8 +43,9 @@ def keep_ranges(graph: Graph, assignment: Assignment) -> list[str]:
         if type(step.layer) is not RPReLU or step.name not in assignment.annotated:
             continue
         source = source_of(graph, step.inputs[0])
-        folded = find_fusing(graph).folded
-        if source.kind in _GETS_RANGE and source.name not in folded:
+        fusing = find_fusing(graph)
+        is_operator = source.kind in _GETS_RANGE and source.name not in fusing.folded
+        if is_operator or source.name in fusing.operators:
             layer = copy_layer(step.layer, lambda config: config.update(same_range=True))
             step.layer = layer
             step.restore = [(layer, arrays) for _, arrays in step.restore]
