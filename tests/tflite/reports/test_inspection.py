@@ -1,8 +1,19 @@
+import copy
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tflite.graphs import convert, fake_quant, kernel_fake_quant, lower, marked, staircase
+from tests.tflite.graphs import (
+    convert,
+    fake_quant,
+    kernel_fake_quant,
+    kernels,
+    lower,
+    marked,
+    staircase,
+)
 from tf_n2uq.tflite.levels.comparators import plan_comparators
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4
@@ -92,6 +103,7 @@ def test_the_whole_file_is_reported(content):
     assert report.kernel_values == sum(KERNELS)
     assert report.bits_per_weight == pytest.approx(8 * sum(SIZES) / sum(KERNELS))
     assert report.parameters == sum(layer.parameters for layer in report.layers)
+    assert report.kernel_deflated_bytes < report.kernel_bytes
     assert report.multiply_adds == sum(layer.multiply_adds for layer in report.layers)
     assert report.kernel_bytes < report.deflated_bytes < report.file_bytes
     (left,) = report.undelegated
@@ -108,12 +120,38 @@ def test_the_whole_file_is_reported(content):
     assert (report.outputs[0].type, report.outputs[0].shape) == ('FLOAT32', (1, 10))
 
 
+def test_a_kernel_has_the_size_that_zlib_gives_it(content):
+    kernel = dict(kernels(content))['INT4']
+    sizes = {layer.kernel_type: layer for layer in inspect(content).layers}['INT4']
+    assert sizes.kernel_bytes == kernel.size
+    assert sizes.kernel_deflated_bytes == len(zlib.compress(kernel.tobytes(), 9))
+
+
+def test_a_kernel_of_many_layers_is_compressed_once(content, monkeypatch):
+    model = flatbuffer.read(content)
+    graph = flatbuffer.main_graph(model)
+    (depthwise,) = (
+        each
+        for each in graph.operators
+        if flatbuffer.operator_name(model, each) == 'DEPTHWISE_CONV_2D'
+    )
+    graph.operators += [copy.copy(depthwise) for _ in range(20)]
+    compressed = []
+    monkeypatch.setattr(
+        'tf_n2uq.tflite.reports.inspection._deflated_bytes',
+        lambda stored: compressed.append(stored) or 1,
+    )
+    assert len(inspect(flatbuffer.write(model)).layers) == 24
+    # The four kernels, and the whole file.
+    assert len(compressed) == 5
+
+
 def test_the_table_shows_what_the_report_holds(content):
     shown = str(inspect(content))
     assert 'INT4' in shown
     assert '32×288' in shown
     assert 'integer-only   yes' in shown
-    assert 'kernels 5,920' in shown
+    assert 'kernels 5,920 bytes' in shown
     assert '4.43 bits per weight' in shown
     assert shown.splitlines()[6].startswith('total ')
     assert max(map(len, shown.splitlines())) <= 100

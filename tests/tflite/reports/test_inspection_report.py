@@ -17,6 +17,7 @@ def layer(name, **changes):
         kernel_bits=4,
         kernel_shape=(8, 3, 3, 4),
         kernel_bytes=144,
+        kernel_deflated_bytes=100,
         scales='per channel',
         comparators=3,
         parameters=296,
@@ -38,6 +39,7 @@ REPORT = Inspection(
             kernel_type='INT8',
             kernel_shape=(10, 8),
             kernel_bytes=80,
+            kernel_deflated_bytes=70,
             comparators=0,
             parameters=90,
             multiply_adds=80,
@@ -57,6 +59,7 @@ REPORT = Inspection(
 
 def test_totals_are_sums_over_layers():
     assert REPORT.kernel_bytes == 224
+    assert REPORT.kernel_deflated_bytes == 170
     assert REPORT.kernel_values == 8 * 3 * 3 * 4 + 80
     assert REPORT.bits_per_weight == 8 * 224 / 368
     assert REPORT.parameters == 386
@@ -78,20 +81,21 @@ def test_the_table_has_a_row_per_layer_and_a_total():
         'conv',
         '8×3×3×4',
         'INT4',
-        '296',
         '144',
+        '100',
         '1,152',
         '3',
         '5',
         'yes',
     ]
-    assert head.split() == ['head', 'dense', '10×8', 'INT8', '90', '80', '80', '-', '1', 'no']
-    assert total.split() == ['total', '386', '224', '1,232', '3', '2', '1']
+    assert head.split() == ['head', 'dense', '10×8', 'INT8', '80', '70', '80', '-', '1', 'no']
+    assert total.split() == ['total', '224', '170', '1,232', '3', '2', '1']
 
 
 def test_the_summary_tells_what_xnnpack_leaves_and_why():
     text = str(REPORT)
-    assert '4,096 bytes, of which kernels 224 (4.87 bits per weight); in a zip 1,024' in text
+    assert '4,096 bytes, in a zip 1,024; kernels 224 bytes (4.87 bits per weight)' in text
+    assert '386 parameters' in ' '.join(text.split())
     assert 'INT4 144, INT8 80 (bytes)' in text
     assert '1 partition, 1 of 2 operators' in text
     assert 'not SOFTMAX 1: XNNPACK has no SOFTMAX of int8' in text

@@ -1,6 +1,7 @@
 """The inspection of a TFLite file: its layers, operators, sizes and XNNPACK coverage."""
 
 import collections
+import concurrent.futures
 import math
 import zlib
 from typing import Any
@@ -41,10 +42,14 @@ def inspect(content: bytes) -> Inspection:
     delegation = xnnpack_delegation(content)
     names = [flatbuffer.operator_name(model, operator) for operator in graph.operators]
     inputs, outputs = end_names(model)
+    # Compressing a large file takes seconds. Meanwhile, this thread compresses the kernels.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        deflated = pool.submit(_deflated_bytes, content)
+        layers = tuple(_layers(model, graph, set(delegation.inside)))
     return Inspection(
         file_bytes=len(content),
-        deflated_bytes=len(zlib.compress(content, 9)),
-        layers=tuple(_layers(model, graph, set(delegation.inside))),
+        deflated_bytes=deflated.result(),
+        layers=layers,
         constant_bytes=_constant_bytes(model),
         operators=dict(collections.Counter(names).most_common()),
         delegation=delegation,
@@ -55,8 +60,15 @@ def inspect(content: bytes) -> Inspection:
     )
 
 
+def _deflated_bytes(content: bytes) -> int:
+    return len(zlib.compress(content, 9))
+
+
 def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
     makers = flatbuffer.producers(graph)
+    # The sizes of each buffer, as it is and in a zip. Any number of layers may share a buffer, and
+    # in a forged file they may be many.
+    sizes: dict[int, tuple[int, int]] = {}
     layers = []
     for number, operator in enumerate(graph.operators):
         name = flatbuffer.operator_name(model, operator)
@@ -70,6 +82,9 @@ def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
         kernel = graph.tensors[operator.inputs[_KERNEL_INPUT]]
         scales = len(flatbuffer.scales_of(kernel))
         comparators, before = _comparators(model, graph, int(operator.inputs[data]), makers)
+        if kernel.buffer not in sizes:
+            stored = flatbuffer.buffer_bytes(model, kernel)
+            sizes[kernel.buffer] = len(stored), _deflated_bytes(stored) if stored else 0
         layers.append(
             LayerReport(
                 operator=name,
@@ -77,7 +92,8 @@ def _layers(model: Any, graph: Any, on_xnnpack: set[int]) -> list[LayerReport]:
                 kernel_type=flatbuffer.type_name(kernel),
                 kernel_bits=flatbuffer.type_bits(kernel),
                 kernel_shape=flatbuffer.shape_of(kernel),
-                kernel_bytes=len(flatbuffer.buffer_bytes(model, kernel)),
+                kernel_bytes=sizes[kernel.buffer][0],
+                kernel_deflated_bytes=sizes[kernel.buffer][1],
                 scales=('none', 'per tensor', 'per channel')[min(scales, 2)],
                 comparators=comparators,
                 parameters=_parameters(model, graph, operator, data),

@@ -17,8 +17,8 @@ _HEAD = (
     'operator',
     'kernel',
     'type',
-    'params',
     'bytes',
+    'zip',
     'mult-adds',
     'cmp',
     'ops',
@@ -43,6 +43,7 @@ class LayerReport:
         kernel_bits: The bits per stored value of the kernel; None if the type has no fixed size.
         kernel_shape: The shape of the kernel.
         kernel_bytes: The size of the stored kernel in bytes; 0 if the kernel is computed.
+        kernel_deflated_bytes: The size in bytes that the stored kernel has in a zip archive.
         scales: 'per channel', 'per tensor', or 'none' for a float kernel.
         comparators: The number of comparators that make the input of the layer. A ramp or a chain
             counts as one comparator per level.
@@ -59,6 +60,7 @@ class LayerReport:
     kernel_bits: int | None
     kernel_shape: tuple[int, ...]
     kernel_bytes: int
+    kernel_deflated_bytes: int
     scales: str
     comparators: int
     parameters: int
@@ -143,6 +145,11 @@ class Inspection:
         return sum(layer.kernel_bytes for layer in self.layers)
 
     @property
+    def kernel_deflated_bytes(self) -> int:
+        """The bytes of all kernels together, each one by itself in a zip archive."""
+        return sum(layer.kernel_deflated_bytes for layer in self.layers)
+
+    @property
     def kernel_values(self) -> int:
         """The number of values in all kernels together."""
         return sum(math.prod(layer.kernel_shape) for layer in self.layers)
@@ -189,8 +196,8 @@ def _layer_table(report: Inspection) -> list[str]:
             '',
             '',
             '',
-            f'{report.parameters:,}',
             f'{report.kernel_bytes:,}',
+            f'{report.kernel_deflated_bytes:,}',
             f'{report.multiply_adds:,}',
             str(report.comparators or '-'),
             str(report.delegation.operators),
@@ -209,8 +216,8 @@ def _row(layer: LayerReport) -> tuple[str, ...]:
         _SHORT_NAMES.get(layer.operator, layer.operator),
         '×'.join(str(size) for size in layer.kernel_shape),
         layer.kernel_type,
-        f'{layer.parameters:,}',
         f'{layer.kernel_bytes:,}',
+        f'{layer.kernel_deflated_bytes:,}',
         f'{layer.multiply_adds:,}',
         str(layer.comparators or '-'),
         str(layer.operators),
@@ -239,14 +246,16 @@ def _summary(report: Inspection) -> list[str]:
     by_type = ', '.join(f'{name} {size:,}' for name, size in report.constant_bytes.items())
     histogram = ', '.join(f'{name} {count}' for name, count in report.operators.items())
     kept = (
-        f'{report.file_bytes:,} bytes, of which kernels {report.kernel_bytes:,} '
-        f'({report.bits_per_weight:.2f} bits per weight); in a zip {report.deflated_bytes:,}'
+        f'{report.file_bytes:,} bytes, in a zip {report.deflated_bytes:,}; kernels '
+        f'{report.kernel_bytes:,} bytes ({report.bits_per_weight:.2f} bits per weight), and '
+        f'{report.parameters:,} parameters'
     )
     run = f'{taken.partitions} partition{"" if taken.partitions == 1 else "s"}'
     lines = [
         *titled(
             'columns',
-            'cmp: comparators of the input; ops: all operators of the layer; XNN: XNNPACK',
+            'bytes, zip: sizes of the kernel; cmp: comparators of the input; ops: all operators of '
+            'the layer; XNN: XNNPACK',
         ),
         *titled('file', kept),
         *titled('constants', f'{by_type or "none"} (bytes)'),
