@@ -40,3 +40,16 @@ def test_it_is_saved_without_a_scope(tmp_path):
 def test_channels_must_be_known():
     with pytest.raises(ValueError, match='channels'):
         RPReLU()(keras.Input((3, None)))
+
+
+def test_channels_may_share_the_slope_and_the_last_bias(tmp_path):
+    model = keras.Sequential([keras.Input((3, 3, 4)), RPReLU(shared=True)])
+    layer = model.layers[0]
+    assert [tuple(weight.shape) for weight in layer.weights] == [(4,), (1,), (1,)]
+    layer.set_weights([np.array([0.1, -0.2, 0.3, 0.4]), np.array([0.5]), np.array([-0.3])])
+    x = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
+    shifted = x + layer.bias_in
+    expected = np.where(shifted > 0, shifted, 0.5 * shifted) - 0.3
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
+    model.save(tmp_path / 'model.keras')
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / 'model.keras')(x), model(x))

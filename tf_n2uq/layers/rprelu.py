@@ -14,7 +14,6 @@ from tf_n2uq.layers.connections import Found, ReadsInt8
 from tf_n2uq.layers.deployment import LINE_UNITS
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 
-
 # With slopes like 1/4, results would lie in the middle between two steps of int8, and chance would
 # round them. So many int32 units, of which a step has 127 or more, keep them off the middle.
 _UNITS_OFF_TIES = 3
@@ -51,6 +50,10 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
 
     Shapes: input and output `[..., channels]`, of any floating dtype. The variables `bias_in`,
     `slope` and `bias_out` are float32 `[channels]` and start at 0, 0.25 and 0.
+
+    With `shared=True`, all channels have one slope and one `bias_out`, of the shape `[1]`. Between
+    a kernel and thresholds, the layer then costs nothing in an integer file, because all channels
+    have the same table of levels.
     """
 
     _read: Found | None = None
@@ -60,6 +63,7 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
         integer_bias: bool = False,
         input_quantizer: str | None = None,
         same_range: bool = False,
+        shared: bool = False,
         offset: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -75,6 +79,7 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
             same_range: whether the output is rounded to the range of `input_quantizer`, as in a
                 file that writes the function in the range that it reads (see `same_range_lines`).
                 Schemes set this.
+            shared: whether all channels share `slope` and `bias_out`.
             offset: the offset per channel of the int8 tensor of the output, as a sum of the shifts
                 of other layers: a factor by the name of each layer; see `channel_offset`.
             **kwargs: Keras layer arguments.
@@ -83,6 +88,7 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
         self.integer_bias = integer_bias
         self.input_quantizer = input_quantizer
         self.same_range = same_range
+        self.shared = shared
         self.set_offset(offset or {})
         self.supports_masking = True
 
@@ -95,9 +101,11 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
                 'known number of channels.'
             )
         shape = (int(channels),)
+        common = (1,) if self.shared else shape
+        quarter = keras.initializers.Constant(0.25)
         self.bias_in = self.add_weight('bias_in', shape, initializer='zeros')
-        self.slope = self.add_weight('slope', shape, initializer=keras.initializers.Constant(0.25))
-        self.bias_out = self.add_weight('bias_out', shape, initializer='zeros')
+        self.slope = self.add_weight('slope', common, initializer=quarter)
+        self.bias_out = self.add_weight('bias_out', common, initializer='zeros')
         super().build(input_shape)
 
     def connected(self, inputs: Any) -> None:
@@ -170,7 +178,10 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
     def _parameters(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns slope, bias_in and bias_out, float64 `[channels]`."""
         variables = (self.slope, self.bias_in, self.bias_out)
-        slope, knee, offset = (tf.cast(tf.convert_to_tensor(v), tf.float64) for v in variables)
+        slope, knee, offset = (
+            tf.broadcast_to(tf.cast(tf.convert_to_tensor(v), tf.float64), self.bias_in.shape)
+            for v in variables
+        )
         return slope, knee, offset
 
     def _rounding(self, shifted: tf.Tensor) -> tf.Tensor | None:
@@ -221,5 +232,6 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
             'integer_bias': self.integer_bias,
             'input_quantizer': self.input_quantizer,
             'same_range': self.same_range,
+            'shared': self.shared,
             'offset': self.offset,
         }

@@ -50,9 +50,10 @@ def test_codes_are_the_rounded_function(slopes, moved):
     exact = np.asarray(plain(numbers.astype(np.float32)), np.float64) / RANGE.scale
     got = SameRangeRectifier.of(call).codes(with_left=True) - RANGE.zero_point
     # Left and right of the knee, rounding moves a result by half a step at most. Where the function
-    # adds steps, these are rounded too. Sums saturate before steps are added.
+    # adds steps, these are rounded too. Sums saturate before steps are added. The left part is a few
+    # hundredths of a step off, so that it is on no tie.
     inside = np.abs(exact) < 80
-    assert np.abs(got - exact)[inside].max() <= (0.51 if moved else 1.01)
+    assert np.abs(got - exact)[inside].max() <= (0.58 if moved else 1.08)
 
 
 def test_right_of_the_knee_the_offset_tensor_passes_unchanged():
@@ -138,6 +139,23 @@ def test_calibrated_rprelus_cost_no_operator():
     model = tfmot.quantization.keras.quantize_apply(annotated, scheme=tf_n2uq.N2UQScheme(bits=2))
     tf_n2uq.calibrate(model, np.random.default_rng(0).normal(size=(16, 8, 8, 3)), verbose=0)
     assert 'DEPTHWISE_CONV_2D' not in inspect(tf_n2uq.tflite.convert(model)).operators
+
+
+def test_shared_rprelus_cost_no_operator_whatever_they_have_learned():
+    image = keras.Input((8, 8, 3))
+    x = RPReLU(shared=True, name='shared')(layers.Conv2D(8, 3)(image))
+    x = layers.Dense(4)(layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(x)))
+    annotated = tfmot.quantization.keras.quantize_annotate_model(keras.Model(image, x))
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=tf_n2uq.N2UQScheme(bits=4))
+    images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
+    tf_n2uq.calibrate(model, images, verbose=0)
+    rng = np.random.default_rng(1)
+    for weight in model.get_layer('shared').weights:
+        weight.assign(rng.normal(0.2, 0.1, weight.shape))
+    content = tf_n2uq.tflite.convert(model)
+    assert 'DEPTHWISE_CONV_2D' not in inspect(content).operators
+    report = compare(model, content, images[:8])
+    assert report.xnnpack.agreement == 1.0
 
 
 def test_the_export_reads_the_same_lines_as_keras():

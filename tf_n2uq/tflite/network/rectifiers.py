@@ -111,7 +111,7 @@ def _lines_of(layer: keras.layers.Layer, channels: int) -> tuple[_Line, _Line]:
     """Returns slope and offset of the lines left and right of the knee, float64 `[channels]`."""
     if isinstance(layer, RPReLU):
         slope, knee, offset = (
-            np.asarray(weight, np.float64)
+            np.broadcast_to(np.asarray(weight, np.float64), [channels])
             for weight in (layer.slope, layer.bias_in, layer.bias_out)
         )
         return (slope, slope * knee + offset), (np.ones_like(slope), knee + offset)

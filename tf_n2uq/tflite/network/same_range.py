@@ -51,8 +51,8 @@ class SameRangeRectifier:
         tensor_range = call.sources[0].range
         scale = tf.constant(tensor_range.scale, tf.float64)
         lines = layer.same_range_lines(scale, call.offset_in, call.offset_out)
-        slope = np.asarray(layer.slope, np.float64) - 1.0
         correction = np.asarray(lines.correction)
+        slope = np.broadcast_to(np.asarray(layer.slope, np.float64) - 1.0, correction.shape)
 
         def line(sign: float, channels: np.ndarray) -> IntegerKernel:
             kernel = IntegerKernel.of_line(
