@@ -58,6 +58,23 @@ def quantized_network(name: str, bits: int, images: np.ndarray, **options: Any) 
     return model
 
 
+def with_shared_rprelus(model: keras.Model) -> keras.Model:
+    """Copies a calibrated network, with RPReLUs whose channels share slope and last bias."""
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, tf_n2uq.layers.RPReLU):
+            config['shared'] = True
+        return type(layer).from_config(config)
+
+    result = keras.models.clone_model(model, clone_function=copy)
+    for layer, source in zip(result.layers, model.layers, strict=True):
+        # Calibration leaves RPReLUs as they start.
+        if not isinstance(layer, tf_n2uq.layers.RPReLU):
+            layer.set_weights(source.get_weights())
+    return result
+
+
 def as_trained(model: keras.Model) -> keras.Model:
     """Moves what calibration leaves alike, in place, about as far as training does.
 

@@ -17,7 +17,8 @@ Ours are, for each storage in `--optimize_for`:
 They are *calibrated* on random images. Networks with N2UQ's quantizers are measured *as trained*,
 too: with intervals between thresholds multiplied by exp(0.3·N(0, 1)), and biases and slopes of
 RPReLUs moved by 0.2·N(0, 1) and 0.1·N(0, 1), since calibration leaves all of these alike, and equal
-ones are cheaper.
+ones are cheaper. *Shared* are published networks whose RPReLUs have one slope and one last bias for
+all channels.
 
 Files are kept in `--work`, and are converted again when the code that makes them is newer. How long
 they take to convert is measured by `convert_time.py`.
@@ -57,6 +58,7 @@ from networks import (
     quantized_network,
     quantized_plain_network,
     random_images,
+    with_shared_rprelus,
 )
 
 import tf_n2uq
@@ -124,7 +126,13 @@ class Network:
             )
         if self.method not in (None, 'n2uq'):
             return {'calibrated': build}
-        return {'calibrated': build, 'as trained': lambda: as_trained(build())}
+        states: dict[str, Callable[[], keras.Model]] = {
+            'calibrated': build,
+            'as trained': lambda: as_trained(build()),
+        }
+        if self.method is None:
+            states['as trained, shared'] = lambda: as_trained(with_shared_rprelus(build()))
+        return states
 
 
 def make_file(

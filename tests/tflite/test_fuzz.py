@@ -1,5 +1,7 @@
 """Random networks, from Keras to the file: each part of a file computes what Keras does.
 
+The small file of a network computes what the fast one does, to the bit.
+
 `make fuzz` runs many more of them.
 """
 
@@ -15,7 +17,7 @@ from tests.tflite.forced import run_forced, unexplained
 from tests.tflite.random_networks import random_images, random_quantized
 from tf_n2uq.layers import Quantize
 from tf_n2uq.quantizers import RangeQuantizer
-from tf_n2uq.tflite import convert
+from tf_n2uq.tflite import convert, predict
 
 # Seeds that once failed, and what was wrong.
 FAILED_BEFORE = {
@@ -49,3 +51,5 @@ def test_every_part_of_a_random_networks_file_computes_what_keras_does(seed: int
     assert unexplained(run) == []
     assert set(run.not_compared) <= _dead_ranges(model)
     assert run.output_difference <= _OUTPUT_TOLERANCE
+    small = convert(model, representative_dataset=data, optimize_for='size')
+    np.testing.assert_array_equal(predict(small, images), predict(content, images))

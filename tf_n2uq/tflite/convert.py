@@ -36,8 +36,8 @@ def convert(
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
 
-    Every tensor between input and output is int8 or int32, a kernel may also be int4, and every
-    operator is a built-in one that the target runs. Learned thresholds become comparators,
+    Every tensor between input and output is int8 or int32, a kernel may also be int4 or int2, and
+    every operator is a built-in one that the target runs. Learned thresholds become comparators,
     saturating SUBs whose results are added up; the bias, activation or normalization in front of a
     quantizer is part of them, exactly.
 
@@ -56,7 +56,7 @@ def convert(
             that the file then needs. LiteRT runs either.
         optimize_for: how a file for 'xnnpack' stores its kernels. 'latency': as int8, for the
             fastest kernels of every processor. A file with kernels of few bits is still small in a
-            zip, as in the package of an app. 'size': kernels of 2 to 4 bits are INT4,
+            zip, as in the package of an app. 'size': kernels of 2 to 4 bits are INT2 or INT4,
             wherever that makes the file itself smaller. The file runs more slowly, and gives the
             same integers. None stands for 'latency'. A file for 'micro' has one form only, so
             that this argument has to be None.

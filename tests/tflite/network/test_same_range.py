@@ -50,8 +50,8 @@ def test_codes_are_the_rounded_function(slopes, moved):
     exact = np.asarray(plain(numbers.astype(np.float32)), np.float64) / RANGE.scale
     got = SameRangeRectifier.of(call).codes(with_left=True) - RANGE.zero_point
     # Left and right of the knee, rounding moves a result by half a step at most. Where the function
-    # adds steps, these are rounded too. Sums saturate before steps are added. The left part is a few
-    # hundredths of a step off, so that it is on no tie.
+    # adds steps, these are rounded too. Sums saturate before steps are added. The left part is a
+    # few hundredths of a step off, so that it is on no tie.
     inside = np.abs(exact) < 80
     assert np.abs(got - exact)[inside].max() <= (0.58 if moved else 1.08)
 
