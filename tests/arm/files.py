@@ -10,7 +10,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
-from tests.networks import float_network, images_for, quantized_network
+from tests.networks import annotate, float_network, images_for, quantized_network
 from tests.tflite import random_networks
 from tf_n2uq.tflite.passes import flatbuffer
 
@@ -30,6 +30,12 @@ PATTERNS = [
     ('rectified', 3, 'latency'),
     ('dense_only', 4, 'size'),
 ]
+# Schemes of networks that are wide enough for kernels of few bits, and for sums of channels.
+WIDE = {
+    'lsq-2': tf_n2uq.LSQScheme(2),
+    'n2uq-2': tf_n2uq.N2UQScheme(2),
+    'n2uq-4': tf_n2uq.N2UQScheme(4),
+}
 # Seeds of random networks. With the patterns, they have all operators that `OPERATORS` names.
 SEEDS = [1, 2, 3, 5, 12, 13]
 OPERATORS = {
@@ -43,6 +49,21 @@ def pattern_file(name: str, bits: int, optimize_for: Any) -> File:
     """Returns the file of a small network of `tests.networks`."""
     model = quantized_network(name, bits)
     return tf_n2uq.tflite.convert(model, optimize_for=optimize_for), images_for(model, IMAGES, 7)
+
+
+def wide_file(name: str) -> File:
+    """Returns the file of a wide network, with its kernels in as few bytes as possible."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(32, 3, activation='relu')(image)
+    x = keras.layers.Conv2D(48, 3, padding='same', activation='relu')(x)
+    x = keras.layers.Conv2D(64, 1, activation='relu')(x)
+    x = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x))
+    keras.utils.set_random_seed(0)
+    model = tfmot.quantization.keras.quantize_apply(
+        annotate(keras.Model(image, x)), scheme=WIDE[name]
+    )
+    tf_n2uq.calibrate(model, images_for(model), verbose=0)
+    return tf_n2uq.tflite.convert(model, optimize_for='size'), images_for(model, IMAGES, 7)
 
 
 def random_file(seed: int) -> File:
@@ -85,6 +106,7 @@ def all_files() -> dict[str, File]:
         f'{name}-{bits}-bits-for-{goal}': pattern_file(name, bits, goal)
         for name, bits, goal in PATTERNS
     }
+    files |= {f'wide-{name}': wide_file(name) for name in WIDE}
     files |= {f'random-{seed}': random_file(seed) for seed in SEEDS}
     files |= {f'{name}-by-tfmot': tfmot_file(name) for name in ('residual', 'depthwise')}
     keras.backend.clear_session()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tf_n2uq
-from tests.arm.files import OPERATORS, PATTERNS, SEEDS, File, all_files, up_to_softmax
+from tests.arm.files import OPERATORS, PATTERNS, SEEDS, WIDE, File, all_files, up_to_softmax
 from tools.arm.jobs import ON_THIS_MACHINE, SCRIPT, run_jobs, same_bits, write_job
 from tools.arm.processors import PROCESSORS, python_command
 
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.arm, pytest.mark.timeout(1800)]
 
 NAMES = [
     *(f'{name}-{bits}-bits-for-{goal}' for name, bits, goal in PATTERNS),
+    *(f'wide-{name}' for name in WIDE),
     *(f'random-{seed}' for seed in SEEDS),
     *('residual-by-tfmot', 'depthwise-by-tfmot'),
 ]
@@ -90,4 +91,4 @@ def test_the_files_have_operators_and_kernels_of_all_kinds(files: dict[str, File
     inspections = [tf_n2uq.tflite.inspect(content) for content, _ in files.values()]
     assert set().union(*(each.operators for each in inspections)) >= OPERATORS
     types = {layer.kernel_type for each in inspections for layer in each.layers}
-    assert {'INT4', 'INT8'} <= types
+    assert {'INT2', 'INT4', 'INT8'} <= types
