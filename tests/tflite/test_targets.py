@@ -17,10 +17,11 @@ from tests.tflite.graphs import (
 )
 from tf_n2uq.tflite.convert import convert as convert_model
 from tf_n2uq.tflite.levels.comparators import plan_comparators
+from tf_n2uq.tflite.levels.table_chain import ChainPlan
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.verify import check_integer_only
 from tf_n2uq.tflite.running.interpreter import xnnpack_partitions
-from tf_n2uq.tflite.targets import TARGETS, passes_of
+from tf_n2uq.tflite.targets import PLANNERS, TARGETS, passes_of
 
 CHANNELS = 32
 PLAN = plan_comparators(staircase(np.random.default_rng(0), 3, (CHANNELS,)))
@@ -62,6 +63,25 @@ def test_the_targets_are_those_that_convert_takes():
     choices = {choice for choices in TARGETS.values() for choice in choices}
     assert {*typing.get_args(literal), None} == choices
     assert none is type(None)
+
+
+def test_each_target_says_how_thresholds_are_computed():
+    assert PLANNERS.keys() == TARGETS.keys()
+    # Two thresholds far apart from a third one. They are one table, and fewer comparators than
+    # operators of a chain.
+    column = (np.arange(256)[:, np.newaxis] >= [10, 20, 200]).sum(axis=1)
+    table = np.repeat(column.reshape(256, 1, 1, 1), 2, axis=-1)
+    plans = {target: planner(table, 3) for target, planner in PLANNERS.items()}
+    assert isinstance(plans['xnnpack'], ChainPlan)
+    assert plans['micro'].operators <= plan_comparators(table, 3).operators
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_convert_asks_the_planner_of_the_target(target, monkeypatch):
+    planner, planned = PLANNERS[target], []
+    monkeypatch.setitem(PLANNERS, target, lambda *table: planned.append(table) or planner(*table))
+    convert_model(quantized_network('residual'), target=target)
+    assert planned
 
 
 def test_all_files_compute_the_same_numbers(files):

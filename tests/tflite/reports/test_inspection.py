@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.tflite.graphs import (
     convert,
     fake_quant,
+    intervals,
     kernel_fake_quant,
     kernels,
     lower,
@@ -15,7 +16,9 @@ from tests.tflite.graphs import (
     staircase,
 )
 from tf_n2uq.tflite.levels.comparators import plan_comparators
+from tf_n2uq.tflite.levels.planning import plan_tables
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.markers import replace_markers
 from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4
 from tf_n2uq.tflite.reports.inspection import inspect
 
@@ -210,6 +213,22 @@ def test_a_float_file_is_not_integer_only():
     assert not report.integer_only
     assert 'integer-only   no' in str(report)
     assert report.layers == ()
+
+
+@pytest.mark.parametrize('levels', [3, 15])
+def test_a_chain_counts_as_one_comparator_per_level(levels):
+    column = intervals(np.random.default_rng(0), levels, 120.0)
+    plan = plan_tables(np.repeat(column.reshape(256, 1, 1, 1), CHANNELS, axis=-1), levels)
+
+    def convolved(x):
+        x = tf.pad(marked(x, 0, 0.05, plan=plan), [[0, 0], [1, 1], [1, 1], [0, 0]])
+        return fake_quant(tf.nn.conv2d(x, grid((3, 3, CHANNELS, CHANNELS)), 2, 'VALID'), 0.05)
+
+    model = flatbuffer.read(convert(convolved, [1, 8, 8, CHANNELS]))
+    (layer,) = inspect(flatbuffer.write(replace_markers(model, [plan]))).layers
+    assert layer.comparators == levels
+    # The chain, the PAD and the layer itself.
+    assert layer.operators == plan.operators + 2
 
 
 def test_a_residual_sum_is_not_taken_for_comparators():

@@ -4,8 +4,11 @@ import pytest
 import tf_n2uq
 from tests.networks import images_for, quantized_network
 from tf_n2uq.graph.graph import Graph
+from tf_n2uq.tflite.levels.comparators import plan_comparators
+from tf_n2uq.tflite.levels.planning import plan_tables
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.reports.matching import match
+from tf_n2uq.tflite.targets import PLANNERS
 
 
 @pytest.fixture(scope='module')
@@ -32,6 +35,19 @@ def test_tensors_are_found_by_the_names_of_their_layers(residual):
     levels = _find(matches, 'behind_sum_thresholds')
     assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
     assert _find(matches, 'behind_sum_range').levels == 256
+
+
+@pytest.mark.parametrize('planner', [plan_comparators, plan_tables])
+def test_levels_are_found_behind_comparators_and_behind_chains(residual, planner, monkeypatch):
+    model, graph, _ = residual
+    monkeypatch.setitem(PLANNERS, 'xnnpack', planner)
+    file = flatbuffer.read(tf_n2uq.tflite.convert(model))
+    names = [flatbuffer.text(each.name) for each in flatbuffer.main_graph(file).tensors]
+    assert any(name.endswith('/chain') for name in names) == (planner is plan_tables)
+    matches, missing = match(graph, file)
+    assert missing == []
+    levels = _find(matches, 'behind_sum_thresholds')
+    assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
 
 
 def test_keras_and_file_count_the_same_levels(residual):
