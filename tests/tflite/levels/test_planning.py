@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tests.tflite.graphs import intervals, learned
+from tf_n2uq.tflite.levels.chain_search import QUICK
+from tf_n2uq.tflite.levels.chains import plan_chain
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.levels.planning import plan_operators, plan_tables
 from tf_n2uq.tflite.levels.table_chain import ChainPlan
@@ -51,16 +53,15 @@ def test_a_table_fewer_is_worth_more_effort():
     assert all(plan.tables == 1 for plan in plans)
 
 
-def test_operators_are_the_fewest():
+def test_operators_are_the_fewest_and_chains_are_preferred():
     rng = np.random.default_rng(0)
     for levels in (3, 7, 15):
         for _ in range(4):
             table = alike(intervals(rng, levels, 120.0))
-            plan = plan_operators(table, levels)
-            assert plan.operators <= plan_comparators(table, levels).operators
-            assert isinstance(plan, ComparatorPlan) == (
-                plan.operators == plan_comparators(table, levels).operators
-            )
+            plan, comparators = plan_operators(table, levels), plan_comparators(table, levels)
+            assert plan.operators <= comparators.operators
+            chain = plan_chain(table, levels, 255, comparators.operators, QUICK)
+            assert isinstance(plan, ChainPlan) == (chain is not None)
 
 
 def test_thresholds_without_a_chain_have_comparators():

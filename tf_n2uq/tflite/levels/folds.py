@@ -11,12 +11,16 @@ import dataclasses
 
 import numpy as np
 
-from tf_n2uq.tflite.levels.bends import Bends, Generator, spread
+from tf_n2uq.tflite.levels.bends import Bends, spread
 from tf_n2uq.tflite.levels.comparators import HIGHEST, INT8_STEPS, LOWEST
 from tf_n2uq.tflite.levels.rounding import MULTIPLIER_ONE, Bound
 from tf_n2uq.tflite.levels.windows import Windows
 
-_TRIED, _KEPT = 4000, 200
+# The largest number of folds that are tried, and that of thresholds times values in all of them,
+# which are looked at together.
+_MOST_TRIED, _MOST_LOOKS = 4000, 4_000_000
+# The number of folds that are kept.
+_KEPT = 200
 # The number of values between the two sides at which folds are looked at.
 _INNER_VALUES = 16
 
@@ -53,11 +57,11 @@ def fold(column: np.ndarray) -> Folds | None:
     if not falls_first and not up[-1] < down[0]:
         return None
     left, right = (down, up) if falls_first else (up, down)
-    generator = np.random.default_rng(0)
-    bends = _drawn(left + LOWEST + 0.5, right + LOWEST + 0.5, column, generator)
     borders = np.concatenate([left, left + 1, right, right + 1, [0, 255]])
     inner = np.linspace(left[-1] + 1, right[0], _INNER_VALUES).astype(int)
     numbers = np.unique(np.concatenate([borders, inner]))
+    tried = min(_MOST_TRIED, _MOST_LOOKS // (int(np.ptp(column)) * numbers.size))
+    bends = _drawn(left + LOWEST + 0.5, right + LOWEST + 0.5, tried)
     values = (numbers + LOWEST)[np.newaxis].astype(float)
     ends = [
         bends.bend(bends.line(values, first), second)
@@ -78,23 +82,23 @@ def mirrored(values: np.ndarray) -> np.ndarray:
     return LOWEST + HIGHEST - values
 
 
-def _drawn(left: np.ndarray, right: np.ndarray, column: np.ndarray, generator: Generator) -> Bends:
+def _drawn(left: np.ndarray, right: np.ndarray, tried: int) -> Bends:
     """Draws folds.
 
     Args:
         left: float64 `[steps]`: where the levels change on the left of the turn.
         right: float64 `[steps]`: where they change on the right of it.
-        column: The table.
-        generator: The source of random numbers.
+        tried: The number of folds.
     """
-    turn = generator.uniform(left[-1], right[0], _TRIED)
+    generator = np.random.default_rng(0)
+    turn = generator.uniform(left[-1], right[0], tried)
     # A step on the left meets one on the right.
-    one, other = generator.choice(left, _TRIED), generator.choice(right, _TRIED)
+    one, other = generator.choice(left, tried), generator.choice(right, tried)
     quotient = (other - turn) / np.maximum(turn - one, 0.1)
-    first, last = np.full(_TRIED, left[0] - 0.5), np.full(_TRIED, right[-1] + 0.5)
+    first, last = np.full(tried, left[0] - 0.5), np.full(tried, right[-1] + 0.5)
     gain, offset, zero = spread(first, last, turn, generator)
     room = INT8_STEPS / (gain * np.maximum((turn - first) * quotient, last - turn))
     above = np.clip(np.rint(MULTIPLIER_ONE * room), 1, MULTIPLIER_ONE * INT8_STEPS // 2)
     below = -np.clip(np.rint(above * quotient), 1, MULTIPLIER_ONE * INT8_STEPS // 2)
-    parent = np.zeros(_TRIED, int)
-    return Bends(parent, gain, offset, zero, below, above, np.full(_TRIED, float(LOWEST)))
+    parent = np.zeros(tried, int)
+    return Bends(parent, gain, offset, zero, below, above, np.full(tried, float(LOWEST)))
