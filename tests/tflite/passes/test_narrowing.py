@@ -196,6 +196,18 @@ def test_kernels_with_an_odd_bias_are_not_halved():
         assert types(lower(levels_then(plan, layer), [plan])) == [stored]
 
 
+def test_kernels_whose_doubled_unit_xnnpack_would_refuse_are_not_halved():
+    plan = plan_of(64)
+    layer = Layer(plan, (3, 3, 64, 64))
+    layer.unit[:] = 0.02
+    # A unit of the sum is 200 steps of the output, and twice as many are too many.
+    layer.scale = 0.02 * layer.step / 200
+    layer.bias[:] = 0
+    content = lower(levels_then(plan, layer), [plan])
+    assert types(content) == ['INT4']
+    assert xnnpack_delegation(content).coverage == 1.0
+
+
 def test_a_huge_odd_bias_is_halved_to_the_nearest_integer():
     plan = plan_of(64)
     biases = np.full(64, 2 * 900)

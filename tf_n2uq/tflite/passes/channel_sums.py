@@ -80,6 +80,8 @@ class LevelTensors:
         """
         self._model, self._plans = model, plans
         self._makers = flatbuffer.producers(graph)
+        # A plan with thresholds per position takes a while to evaluate.
+        self._levels: dict[int, Levels] = {}
 
     def levels_of(self, index: int) -> Levels | None:
         """Returns the levels that a tensor holds, perhaps padded, pooled or reshaped.
@@ -92,7 +94,9 @@ class LevelTensors:
         number = None if maker is None else marker_index(self._model, maker)
         if number is None or number >= len(self._plans):
             return None
-        return Levels.of(self._plans[number])
+        if number not in self._levels:
+            self._levels[number] = Levels.of(self._plans[number])
+        return self._levels[number]
 
     def _name(self, operator: Any) -> str:
         return flatbuffer.operator_name(self._model, operator)

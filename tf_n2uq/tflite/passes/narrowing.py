@@ -39,6 +39,8 @@ _BYTES_OF_OPERATOR = 190
 # The converter computes an integer of a bias in float32. Beyond this size, it may be off by one, so
 # that an odd one may stand for an even one.
 _EXACT_BIAS = 1 << 22
+# XNNPACK demands that a unit of the sum is less than 256 steps of the output.
+_GREATEST_REQUANTIZATION = 255.0
 
 
 def narrow_kernels(model: Any, plans: Sequence[LevelPlan]) -> Any:
@@ -182,15 +184,22 @@ class _Narrowing:
                 yield _Form(narrow, filled, sums, size + (0 if sums is None else sums.bytes))
 
     def _sums_of(self, layer: _Layer, narrow: NarrowType, multiple: int) -> LevelSums | None:
+        if not can_be_halved(layer.values, narrow) or not self._has_exact_halves(layer):
+            return None
         levels = self._levels.levels_of(layer.source)
-        if levels is None or not can_be_halved(layer.values, narrow) or not self._has_even(layer):
+        if levels is None:
             return None
         return LevelSums.of(levels, layer.values.shape[-1], narrow, multiple)
 
-    def _has_even(self, layer: _Layer) -> bool:
-        """Tells whether the bias of a layer can be halved."""
+    def _has_exact_halves(self, layer: _Layer) -> bool:
+        """Tells whether the bias of a layer can be halved, and XNNPACK takes the doubled scale."""
         bias = self._bias_of(layer)
-        return not np.any(bias & 1 & (np.abs(bias.astype(np.int64)) < _EXACT_BIAS))
+        if np.any(bias & 1 & (np.abs(bias.astype(np.int64)) < _EXACT_BIAS)):
+            return False
+        tensors = self._graph.tensors
+        source, output = tensors[layer.source], tensors[int(layer.operator.outputs[0])]
+        unit = flatbuffer.scales_of(tensors[layer.kernel]) * flatbuffer.scales_of(source)[0]
+        return bool(np.all(2 * unit <= _GREATEST_REQUANTIZATION * flatbuffer.scales_of(output)[0]))
 
     def _bias_of(self, layer: _Layer) -> np.ndarray:
         if layer.bias is None:
