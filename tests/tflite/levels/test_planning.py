@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.tflite.graphs import intervals, learned
+from tf_n2uq.tflite.levels import costs
 from tf_n2uq.tflite.levels.chain_search import QUICK
 from tf_n2uq.tflite.levels.chains import plan_chain
 from tf_n2uq.tflite.levels.comparators import ComparatorPlan, plan_comparators
@@ -51,6 +52,16 @@ def test_a_table_fewer_is_worth_more_effort():
     rng = np.random.default_rng(1)
     plans = [plan_tables(alike(intervals(rng, 15, 60.0)), 15) for _ in range(8)]
     assert all(plan.tables == 1 for plan in plans)
+
+
+def test_no_chain_takes_longer_than_the_comparators_in_whose_place_it_is():
+    rng = np.random.default_rng(2)
+    for levels in (1, 3, 7, 15):
+        table = alike(intervals(rng, levels, 200.0))
+        plan, comparators = plan_tables(table, levels), plan_comparators(table, levels)
+        terms = comparators.comparators + len(comparators.ramps)
+        time = terms * costs.TABLE + (terms - 1) * costs.SUM
+        assert plan.tables * costs.TABLE <= time
 
 
 def test_operators_are_the_fewest_and_chains_are_preferred():

@@ -25,9 +25,9 @@ from tf_n2uq.tflite.levels.windows import (
     unevenness,
 )
 
-# The number of thresholds for which the numbers of candidates are meant. Twice as many thresholds
-# take twice as long, so that half as many candidates are tried.
-_USUAL_THRESHOLDS = 15
+# The number of thresholds for which the numbers of candidates are meant. Candidates with more
+# thresholds take longer, so that fewer of them are tried.
+_USUAL_THRESHOLDS, _FEW_THRESHOLDS = 15, 10
 # The share of candidates whose runs are found, and the number of those that are kept of the
 # candidates for one staircase. The others would only be much the same.
 _PROMISING, _SIBLINGS = 0.3, 4
@@ -72,7 +72,7 @@ def straightened(
     """
     generator = np.random.default_rng(0)
     thresholds = windows.heights.size
-    tried = effort.tried * _USUAL_THRESHOLDS // thresholds
+    tried = effort.tried * _USUAL_THRESHOLDS // max(thresholds, _FEW_THRESHOLDS)
     history: list[Bends] = []
     for left in range(most_bends, -1, -1):
         runs = Runs.of(windows)

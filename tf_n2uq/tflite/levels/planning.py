@@ -6,14 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
+from tf_n2uq.tflite.levels import costs
 from tf_n2uq.tflite.levels.chain_search import QUICK, THOROUGH
 from tf_n2uq.tflite.levels.chains import plan_chain
 from tf_n2uq.tflite.levels.comparators import INT8_STEPS, ComparatorPlan, plan_comparators
 from tf_n2uq.tflite.levels.table_chain import OPERATORS_PER_TABLE, ChainPlan
 
-# The time of XNNPACK's table and of its ADD of two tensors, in picoseconds per value on one core of
-# an x86-64 server. A comparator and a ramp that are the same for all channels are a table each.
-TABLE_COST, SUM_COST = 38, 81
 # More tables are never needed, so more operators are not tried.
 _MOST_TABLES = 3
 
@@ -85,7 +83,7 @@ def plan_tables(
     alike, and otherwise comparators.
     """
     comparators = plan_comparators(table, steps, most_stretch)
-    tables = min(_MOST_TABLES, _time(comparators) // TABLE_COST)
+    tables = min(_MOST_TABLES, _time(comparators) // costs.TABLE)
     chosen: ComparatorPlan | ChainPlan = comparators
     for effort in (QUICK, THOROUGH):
         operators = tables * OPERATORS_PER_TABLE
@@ -109,8 +107,11 @@ def plan_operators(
 
 
 def _time(plan: ComparatorPlan) -> int:
-    """Returns the picoseconds per value that comparators take if all channels are alike."""
+    """Returns the time of comparators if all channels are alike, see `costs`.
+
+    Each comparator and each ramp is a table then.
+    """
     terms = max(1, plan.comparators + len(plan.ramps))
     if terms == 1:
-        return TABLE_COST
-    return (terms - 1) * SUM_COST + (terms + (plan.base is not None)) * TABLE_COST
+        return costs.TABLE
+    return (terms - 1) * costs.SUM + (terms + (plan.base is not None)) * costs.TABLE

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tf_n2uq.tflite.levels import costs
+
 # The least distance between a step of a ramp and an int8 value. A subtraction rounds its factors to
 # about 2^-21 of the larger one. A depthwise convolution counts its bias in whole parts of 1/127 of
 # a step, and the reference kernels round its sum to such parts once more, so that both kernels may
@@ -30,11 +32,12 @@ _TRIED_WIDTHS = 9
 _LEAST_WIDTH, _GREATEST_WIDTH = 1.0 / 64.0, 250.0
 # The number of runs that are tried for each last threshold. The longest runs are tried.
 _TRIED_RUNS = 8
-# The time of each operator together with the ADD of its result, in picoseconds per value on one
-# core of an x86-64 server. These costs decide between the ways to cover thresholds. A ramp is a
-# subtraction wherever it can be. A depthwise convolution is no slower, but it stores 5 to 33 bytes
-# per channel in place of 1.
-COMPARATOR_COST, SUBTRACTED_COST, DEPTHWISE_COST = 165 + 146, 165 + 105 + 146, 250 + 146
+# The time of each operator together with the ADD of its result. A ramp is a subtraction wherever it
+# can be: a depthwise convolution is hardly faster, but it stores 5 to 33 bytes per channel in place
+# of 1. The second operator of a subtracted ramp is a table.
+COMPARATOR_COST = costs.SUBTRACTION + costs.SUM
+SUBTRACTED_COST = costs.SUBTRACTION + costs.TABLE + costs.SUM
+DEPTHWISE_COST = costs.DEPTHWISE + costs.SUM
 
 
 @dataclasses.dataclass(frozen=True)
