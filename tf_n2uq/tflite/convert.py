@@ -37,9 +37,10 @@ def convert(
     """Converts a quantized model into a TFLite file that computes with integers only.
 
     Every tensor between input and output is int8 or int32, a kernel may also be int4 or int2, and
-    every operator is a built-in one that the target runs. Learned thresholds become comparators,
-    saturating SUBs whose results are added up; the bias, activation or normalization in front of a
-    quantizer is part of them, exactly.
+    every operator is a built-in one that the target runs. Thresholds that all channels share become
+    operators on single numbers, which XNNPACK replaces by a table of 256 values. Others become
+    comparators, saturating SUBs whose results are added up. The bias, activation or normalization
+    in front of a quantizer is part of either, exactly.
 
     Args:
         model: a model from `quantize_apply` with a scheme of this project, calibrated or trained.
