@@ -23,6 +23,8 @@ MAY_ASK_FOR_FUSING = ('tf_n2uq/graph/decisions.py', 'tf_n2uq/schemes/rewrite/')
 # These files have such a number with another meaning: blocks of a ResNet-152, and a width of text.
 OTHER_MEANINGS = (
     'tf_n2uq/models/resnet_imagenet.py',
+    # The version of an operator.
+    'tf_n2uq/tflite/passes/narrow_types.py',
     'tf_n2uq/tflite/reports/comparison_report.py',
 )
 

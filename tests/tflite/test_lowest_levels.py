@@ -48,8 +48,7 @@ def with_lowest_level(bits, lowest):
 
 @pytest.mark.parametrize(('bits', 'lowest'), CASES)
 def test_a_file_computes_what_keras_does(bits, lowest):
-    types = check_file(with_lowest_level(bits, lowest))
-    assert types[0] == types[-1] == 'INT8'
+    check_file(with_lowest_level(bits, lowest))
 
 
 def test_zeros_are_padded_with_the_level_of_zero():

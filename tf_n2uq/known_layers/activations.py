@@ -27,7 +27,7 @@ from tf_n2uq.schemes.rewrite.decomposition import Parts
 from tf_n2uq.tflite.network.form import AsInKeras
 from tf_n2uq.tflite.network.line_form import BoundedLineForm
 from tf_n2uq.tflite.network.rectifiers import RectifierForm
-from tf_n2uq.tflite.network.same_range import SameRangeForm
+from tf_n2uq.tflite.network.same_range_form import SameRangeForm
 
 _LAYERS = keras.layers
 # Φ(x) is close to a sigmoid of 1.702·x: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.

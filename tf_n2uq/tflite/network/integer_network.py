@@ -15,7 +15,7 @@ from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, IntegerForm, Sou
 from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
 from tf_n2uq.tflite.network.level_tables import LevelTable, spread_levels, table_of
 from tf_n2uq.tflite.network.ranges import Range, read_ranges
-from tf_n2uq.tflite.network.same_range import fold_left
+from tf_n2uq.tflite.network.same_range_form import fold_left
 from tf_n2uq.tflite.passes.markers import marker_alpha
 
 # The converter takes a range narrower than 1e-6 for an empty one and puts another in its place.

@@ -12,7 +12,7 @@ from tf_n2uq.tflite import compare, inspect
 from tf_n2uq.tflite.network.form import IntegerCall, Source
 from tf_n2uq.tflite.network.level_tables import LevelTable
 from tf_n2uq.tflite.network.ranges import Range
-from tf_n2uq.tflite.network.same_range import SameRangeRectifier, fold_left
+from tf_n2uq.tflite.network.same_range_form import SameRangeRectifier, fold_left
 
 CHANNELS = 16
 RANGE = Range(0.037, 11)
