@@ -79,7 +79,7 @@ def test_each_target_says_how_thresholds_are_computed():
 @pytest.mark.parametrize('target', TARGETS)
 def test_convert_asks_the_planner_of_the_target(target, monkeypatch):
     planner, planned = PLANNERS[target], []
-    monkeypatch.setitem(PLANNERS, target, lambda *table: planned.append(table) or planner(*table))
+    monkeypatch.setitem(PLANNERS, target, lambda *table: planned.append(table) or planner(*table))  # type: ignore[func-returns-value]
     convert_model(quantized_network('residual'), target=target)
     assert planned
 

@@ -68,7 +68,7 @@ def test_the_offset_of_a_sum_is_the_sum_of_the_offsets_of_its_terms():
         ('b_add_range', ('b_bn_range', 'a_out')),
         ('c_add_range', ('c_bn_range', 'b_out')),
     ):
-        summed = {}
+        summed = {}  # type: ignore[var-annotated]
         for term in terms:
             for name, factor in of.get(term, {}).items():
                 summed[name] = summed.get(name, 0) + factor

@@ -22,14 +22,14 @@ def levels_of(parts):
 
 
 def test_equally_far_thresholds_need_a_single_line():
-    number, parts = straightened(windows_of(*range(-100, 50, 10)), 4, QUICK)
+    number, parts = straightened(windows_of(*range(-100, 50, 10)), 4, QUICK)  # type: ignore[misc]
     assert number == 0
     assert [type(part) for part in parts] == [Line]
 
 
 def test_two_runs_need_a_single_bend():
     thresholds = (-100, -90, -80, -70, -50, -30, -10, 10)
-    _, parts = straightened(windows_of(*thresholds), 4, QUICK)
+    _, parts = straightened(windows_of(*thresholds), 4, QUICK)  # type: ignore[misc]
     assert [type(part) for part in parts] == [Line, Bend, Line]
     levels = np.clip(levels_of(parts), 0, 8)
     np.testing.assert_array_equal(levels, (Q[0][:, np.newaxis] >= thresholds).sum(axis=1))
@@ -65,7 +65,7 @@ def test_one_of_several_staircases_is_chosen():
         open_below=False,
         open_above=False,
     )
-    number, parts = straightened(both, 4, QUICK)
+    number, parts = straightened(both, 4, QUICK)  # type: ignore[misc]
     assert number == 1
     assert len(parts) == 1
 
@@ -75,5 +75,5 @@ def test_fifteen_learned_thresholds_need_at_most_nine_bends(span):
     rng = np.random.default_rng(int(span))
     for _ in range(4):
         column = intervals(rng, 15, span)
-        _, parts = straightened(Windows.of(Q, Q, column), 9, QUICK)
+        _, parts = straightened(Windows.of(Q, Q, column), 9, QUICK)  # type: ignore[misc]
         np.testing.assert_array_equal(np.clip(levels_of(parts), 0, 15), column)

@@ -106,5 +106,5 @@ def test_there_are_no_more_operators_than_allowed():
 def test_levels_are_stretched_for_all_that_there_are(steps, most, stretch):
     column = (Q > 3).astype(int)
     plan = plan_chain(np.repeat(column[:, np.newaxis], 2, axis=1), steps, most, 10, QUICK)
-    assert plan.stretch == stretch
-    assert plan.channel_shape == (2,)
+    assert plan.stretch == stretch  # type: ignore[union-attr]
+    assert plan.channel_shape == (2,)  # type: ignore[union-attr]

@@ -17,12 +17,12 @@ def swish(steepness, levels):
 def test_levels_rise_with_folded_values(sign):
     column = sign * swish(0.04, 15)
     folds = fold(column)
-    assert folds.mirrored == (sign < 0)
-    assert folds.windows.distinct().all()
-    line, bend = folds.bends.parts(0)
-    assert bend.below < 0 < bend.above
+    assert folds.mirrored == (sign < 0)  # type: ignore[union-attr]
+    assert folds.windows.distinct().all()  # type: ignore[union-attr]
+    line, bend = folds.bends.parts(0)  # type: ignore[union-attr]
+    assert bend.below < 0 < bend.above  # type: ignore[union-attr]
     values = bend.results(line.results(Q, Bound.IDEAL), Bound.IDEAL)
-    if folds.mirrored:
+    if folds.mirrored:  # type: ignore[union-attr]
         values = mirrored(values)
     least = [values[column == level].min() for level in np.unique(column)]
     greatest = [values[column == level].max() for level in np.unique(column)]
@@ -32,10 +32,10 @@ def test_levels_rise_with_folded_values(sign):
 def test_windows_lie_between_the_values_of_neighbouring_levels():
     column = swish(0.04, 15)
     folds = fold(column)
-    line, bend = folds.bends.parts(0)
+    line, bend = folds.bends.parts(0)  # type: ignore[union-attr]
     values = bend.results(line.results(Q, Bound.IDEAL), Bound.IDEAL)
-    for number, height in enumerate(folds.windows.heights):
-        low, high = folds.windows.low[0, number], folds.windows.high[0, number]
+    for number, height in enumerate(folds.windows.heights):  # type: ignore[union-attr]
+        low, high = folds.windows.low[0, number], folds.windows.high[0, number]  # type: ignore[union-attr]
         assert values[column < height].max() <= low < high <= values[column > height].min()
 
 

@@ -24,7 +24,7 @@ def rectifier_layer(slopes, seed=0):
     rng = np.random.default_rng(seed)
     layer = RPReLU(same_range=True)
     layer.build((None, 1, 1, CHANNELS))
-    layer.slope.assign(rng.uniform(*slopes, CHANNELS))
+    layer.slope.assign(rng.uniform(*slopes, CHANNELS))  # type: ignore[call-overload]
     layer.bias_in.assign(rng.normal(0.0, 0.5, CHANNELS))
     layer.bias_out.assign(rng.normal(0.0, 0.5, CHANNELS))
     return layer
@@ -82,7 +82,7 @@ def test_a_left_part_that_is_the_same_in_all_channels_becomes_a_part_of_the_tabl
     layer = rectifier_layer((0.25, 0.25))
     layer.bias_out.assign(np.full(CHANNELS, 0.4))
     folded = fold_left(call_of(layer, moved=True), table([-40, 20, 60]))
-    levels = folded['thresholds'].levels.reshape(256, -1)
+    levels = folded['thresholds'].levels.reshape(256, -1)  # type: ignore[index]
     assert (levels == levels[:, :1]).all()
     # With a slope of 1/4, the level below the knee begins further left.
     assert np.argmax(levels[:, 0] > 0) < 128 - 40
@@ -110,7 +110,7 @@ def residual_network(slopes, bits):
         if isinstance(layer, RPReLU):
             layer.bias_in.assign(rng.normal(0, 0.3, CHANNELS))
             layer.bias_out.assign(rng.normal(0, 0.3, CHANNELS))
-            layer.slope.assign(rng.uniform(*slopes, CHANNELS))
+            layer.slope.assign(rng.uniform(*slopes, CHANNELS))  # type: ignore[call-overload]
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
     scheme = tf_n2uq.N2UQScheme(bits=bits)
     model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)

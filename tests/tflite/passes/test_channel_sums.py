@@ -113,8 +113,8 @@ def joined(plan, channels, narrow, size=4):
     model = flatbuffer.read(content)
     graph = flatbuffer.main_graph(model)
     sums = LevelSums.of(Levels.of(plan), channels, narrow, 1)
-    operators = []
-    output = sums.join(sums_builder(model, graph), operators, int(graph.outputs[0]))
+    operators = []  # type: ignore[var-annotated]
+    output = sums.join(sums_builder(model, graph), operators, int(graph.outputs[0]))  # type: ignore[union-attr]
     graph.operators.extend(operators)
     graph.outputs = np.asarray([output], np.int32)
     model.signatureDefs = None
@@ -192,12 +192,12 @@ def test_halves_and_weighted_sums_give_what_the_kernel_gives():
     image = rng.integers(0, 4, (2, 10))
     stored = np.asarray(
         [
-            [each.base - each.step * pixel[each.start : each.stop].sum() for each in sums.columns]
+            [each.base - each.step * pixel[each.start : each.stop].sum() for each in sums.columns]  # type: ignore[union-attr]
             for pixel in image
         ]
     )
     wide = np.concatenate([42 * image, stored], axis=-1)
     got = np.einsum('otc,tc->o', halved(kernel, sums).astype(int), wide)
-    got += np.where(is_odd(kernel), 2 * sums.offset, 0)
+    got += np.where(is_odd(kernel), 2 * sums.offset, 0)  # type: ignore[union-attr]
     expected = np.einsum('otc,tc->o', kernel.astype(int), 42 * image)
     np.testing.assert_array_equal(2 * got, expected)

@@ -34,12 +34,12 @@ def unrolled(content, narrow=INT4):
     graph = flatbuffer.main_graph(model)
     builder, instead = Builder(model, graph, 'patches'), {}
     for operator in graph.operators:
-        patches, run = Patches.of(graph, operator), []
+        patches, run = Patches.of(graph, operator), []  # type: ignore[var-annotated]
         index = int(operator.inputs[1])
         readers = flatbuffer.consumers(graph)
         values = kernel_values(model, graph, index, readers, ('CONV_2D',))
         # XNNPACK takes some numbers of features only. So there may be channels of zeros.
-        filled = -values.shape[-1] % narrow.per_byte
+        filled = -values.shape[-1] % narrow.per_byte  # type: ignore[union-attr]
         padding = [*patches.padding[:-1], (0, filled)]
         image = builder.pad(run, int(operator.inputs[0]), padding)
         values = np.pad(values, [(0, 0)] * 3 + [(0, filled)]).reshape(len(values), -1)

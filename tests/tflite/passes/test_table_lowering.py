@@ -191,9 +191,9 @@ def test_a_chain_is_found_in_a_file(lowest, levels):
     chains = [written_chain(model, graph, operator, makers) for operator in graph.operators]
     assert chains[:-1] == [None] * (plan.operators - 1)
     chain = chains[-1]
-    assert list(chain.operators) == graph.operators[::-1]
-    assert chain.levels == levels
-    assert chain.level_scale == pytest.approx(0.02)
+    assert list(chain.operators) == graph.operators[::-1]  # type: ignore[union-attr]
+    assert chain.levels == levels  # type: ignore[union-attr]
+    assert chain.level_scale == pytest.approx(0.02)  # type: ignore[union-attr]
 
 
 def test_a_leaky_relu_of_the_user_is_no_chain():
@@ -215,4 +215,4 @@ def test_a_file_whose_chain_reads_itself_is_no_trouble():
     first, last = graph.operators
     first.inputs = np.int32([first.outputs[0], first.inputs[1]])
     chain = written_chain(model, graph, last, flatbuffer.producers(graph))
-    assert list(chain.operators) == [last, first]
+    assert list(chain.operators) == [last, first]  # type: ignore[union-attr]

@@ -142,7 +142,7 @@ def test_a_kernel_of_many_layers_is_compressed_once(content, monkeypatch):
     compressed = []
     monkeypatch.setattr(
         'tf_n2uq.tflite.reports.inspection._deflated_bytes',
-        lambda stored: compressed.append(stored) or 1,
+        lambda stored: compressed.append(stored) or 1,  # type: ignore[func-returns-value]
     )
     assert len(inspect(flatbuffer.write(model)).layers) == 24
     # The four kernels, and the whole file.
