@@ -39,6 +39,7 @@ class HasOffset:
     # Keras wraps dictionaries that are attributes of layers, and follows them.
     _factors: tuple[tuple[str, int], ...] = ()
     _shifted: Found | None = None
+    _has_missed = False
 
     @property
     def offset(self) -> dict[str, int]:
@@ -65,16 +66,16 @@ class HasOffset:
             return None
         found = {} if self._shifted is None else self._shifted.layer
         missing = sorted(set(self.offset) - set(found))
-        if missing:
-            logging.log_first_n(
-                logging.WARNING,
+        if missing and not self._has_missed:
+            self._has_missed = True
+            logging.warning(
                 'Layer %r: expected the layers %s in the same model, found none of these. The '
                 'layer does not round as an integer file does. Build the model from the one that '
                 'quantize_apply returned, or load it as a whole.',
-                1,
                 self.name,
                 ', '.join(map(repr, missing)),
             )
+        if missing:
             return None
         return tf.stop_gradient(summed_shifts(self.offset, found))
 

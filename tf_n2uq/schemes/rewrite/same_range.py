@@ -39,11 +39,11 @@ def keep_ranges(graph: Graph, assignment: Assignment) -> list[str]:
         The names of the RPReLUs, in the order of execution.
     """
     changed = []
+    fusing = find_fusing(graph)
     for step in graph.in_order():
         if type(step.layer) is not RPReLU or step.name not in assignment.annotated:
             continue
         source = source_of(graph, step.inputs[0])
-        fusing = find_fusing(graph)
         is_operator = source.kind in _GETS_RANGE and source.name not in fusing.folded
         if is_operator or source.name in fusing.operators:
             layer = copy_layer(step.layer, lambda config: config.update(same_range=True))
