@@ -128,7 +128,8 @@ def test_only_the_rewrite_and_the_decisions_ask_for_fusing():
 
 
 def test_nobody_but_the_deployment_holds_the_numbers_of_steps_per_level():
-    stretches = {Deployment().level_stretch(2**bits - 1) for bits in (2, 3, 4)}
-    assert stretches == {84, 36, 14}
+    # The 8 of 2-bit levels stands for too many other things to be looked for.
+    assert [Deployment().level_stretch(bits) for bits in (2, 3, 4)] == [8, 36, 14]
+    stretches = {36, 14}
     holders = {path for path, source in sources() if stretches & whole_numbers(source)}
-    assert holders == set(OTHER_MEANINGS)
+    assert holders == {'tf_n2uq/layers/deployment.py', *OTHER_MEANINGS}

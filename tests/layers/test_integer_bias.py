@@ -94,7 +94,7 @@ def test_another_deployment_rounds_to_its_own_grid():
     scales = {}
     for halved in (True, False):
         keras.utils.set_random_seed(0)  # the same kernels in both networks
-        deployment = Deployment(halved_kernels=halved)
+        deployment = Deployment(halved_bits=(4,) if halved else ())
         model = quantized(layers.Conv2D(6, 3, name='inner'), bits=4, deployment=deployment)
         exact, rounded = in_units(model, 'inner')
         np.testing.assert_allclose(rounded, np.rint(exact), atol=1e-3)

@@ -73,12 +73,12 @@ def test_a_scheme_is_a_policy_of_bits(method):
         layers={'head': 5},
         weight_bits=4,
         activation_bits=2,
-        deployment=tf_n2uq.layers.Deployment(halved_kernels=False),
+        deployment=tf_n2uq.layers.Deployment(halved_bits=()),
     )
     assert isinstance(scheme, tf_n2uq.BitPolicy)
     assert (scheme.boundary_bits, scheme.tensor_bits) == (None, None)
     assert scheme.layers == {'head': 5}
-    assert not scheme.deployment.halved_kernels
+    assert scheme.deployment.halved_bits == ()
     config = scheme.default_config()
     assert (config.weight_bits, config.activation_bits) == (4, 2)
     assert scheme.make_config(5, 6).get_config() == {

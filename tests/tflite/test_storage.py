@@ -10,7 +10,6 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import NETWORKS, annotate, float_network, images_for
-from tf_n2uq.layers import Deployment
 from tf_n2uq.tflite.passes import narrowing
 
 SCHEMES = {method.name: method.scheme for method in tf_n2uq.methods()}
@@ -19,9 +18,8 @@ _layers = keras.layers
 
 @pytest.fixture(autouse=True)
 def _narrow_all_kernels(monkeypatch):
-    """Lets the kernels of small networks be narrow, and those of odd integers be halved."""
+    """Lets the kernels of small networks be narrow."""
     monkeypatch.setattr(narrowing, '_BYTES_OF_OPERATOR', -1000)
-    monkeypatch.setattr(Deployment, 'bias_units', lambda self, bits, odd: 2 if odd else 1)
 
 
 def _all_kinds():

@@ -22,9 +22,15 @@ from tf_n2uq._compat.keras_models import layers_in_front
 
 
 class Int8Source(abc.ABC):
-    """A layer whose output is an int8 tensor in an integer file."""
+    """A layer whose output is an int8 tensor in an integer file.
+
+    Attributes:
+        levels_of_operator: whether the operator in front of the layer writes the int8 tensor, one
+            step per level.
+    """
 
     name: str
+    levels_of_operator: bool = False
 
     @abc.abstractmethod
     def int8_scale(self) -> tf.Tensor | None:
@@ -96,6 +102,10 @@ class ReadsInt8(DeclaredOutput):
                 self.input_quantizer,
             )
         return None
+
+    def reads_written_levels(self) -> bool:
+        """Tells whether the layer reads levels that the operator in front of them writes."""
+        return self._source is not None and self._source.layer.levels_of_operator
 
     def _source_in_front(self, tensor: Any) -> Int8Source | None:
         for layer in layers_in_front(tensor):

@@ -125,7 +125,7 @@ class Quantize(ReadsInt8, Int8Source, HasOffset, keras.layers.Layer):
         step = tf.abs(self.quantizer.step(self.quantizer_weights))
         if self.levels_of_operator:
             return step
-        return step / self.deployment.level_stretch(2**self.quantizer.bits - 1)
+        return step / self.deployment.level_stretch(self.quantizer.bits)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -150,5 +150,5 @@ class Quantize(ReadsInt8, Int8Source, HasOffset, keras.layers.Layer):
         config = dict(config)
         quantizer = keras.utils.legacy.deserialize_keras_object(config.pop('quantizer'))
         # Networks of version 0.1.0 have no entry for the deployment.
-        deployment = Deployment(**config.pop('deployment', {}))
+        deployment = Deployment.from_config(config.pop('deployment', {}))
         return cls(quantizer=quantizer, deployment=deployment, **config)

@@ -133,12 +133,21 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
             for attribute, quantizer, weights in self.kernel_quantizers
         }
 
-    def bias_units(self) -> int:
-        """Returns of how many units of the kernel the bias is a multiple in a file, 1 or 2."""
+    def may_be_halved(self) -> bool:
+        """Tells whether a file may store the kernel halved, as its deployment has it."""
         ((attribute, quantizer, _),) = self.kernel_quantizers
         if attribute == 'depthwise_kernel' or not isinstance(quantizer, KernelQuantizer):
-            return 1
-        return self.deployment.bias_units(quantizer.bits, quantizer.has_odd_integers)
+            return False
+        return self.deployment.halves(quantizer.bits, quantizer.has_odd_integers)
+
+    def bias_units(self) -> int:
+        """Returns of how many units of the kernel the bias is a multiple in a file, 1 or 2.
+
+        Half of the bias of a halved kernel is a whole number. Levels that an operator has written
+        lie one int8 step apart. A file spreads them to an even number of steps in front of a halved
+        kernel, which makes all biases even there.
+        """
+        return 2 if self.may_be_halved() and not self.reads_written_levels() else 1
 
     def bias_divisor(self) -> tf.Tensor | None:
         """Returns the divisor of kernel and bias at inference, as in SAT's published code.
@@ -246,7 +255,7 @@ class QuantizedKernel(ReadsInt8, TakesOnLine, tfmot.quantization.keras.QuantizeW
     def from_config(cls, config: dict[str, Any]) -> QuantizedKernel:
         role = config.get('role')
         # Networks of version 0.1.0 have neither entry.
-        deployment = Deployment(**config.get('deployment', {}))
+        deployment = Deployment.from_config(config.get('deployment', {}))
         role = None if role is None else KernelRole(**role)
         return super().from_config({**config, 'role': role, 'deployment': deployment})
 

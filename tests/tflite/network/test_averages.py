@@ -13,7 +13,7 @@ IMAGE, SERIES = (1, 6, 9, 4), (1, 12, 4)
 @pytest.mark.parametrize(
     ('layer', 'average', 'shape'),
     [
-        (keras.layers.AveragePooling2D((2, 3)), average_image, IMAGE),
+        (keras.layers.AveragePooling2D((2, 3), strides=2), average_image, IMAGE),
         (keras.layers.AveragePooling2D(3, strides=2), average_image, IMAGE),
         (keras.layers.AveragePooling2D(3, padding='same'), average_image, IMAGE),
         (keras.layers.AveragePooling1D(3), average_series, SERIES),

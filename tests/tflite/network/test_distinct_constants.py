@@ -71,7 +71,7 @@ def test_keras_and_the_file_round_by_the_grid_of_the_deployment(halved):
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([generator.uniform(0.5, 1.5, w.shape) for w in layer.weights])
-    model = quantize(model, bits=4, deployment=Deployment(halved_kernels=halved))
+    model = quantize(model, bits=4, deployment=Deployment(halved_bits=(4,) if halved else ()))
     images = images_for(model)
     tf_n2uq.calibrate(model, images, verbose=0)
     content = tf_n2uq.tflite.convert(model)

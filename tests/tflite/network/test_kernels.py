@@ -9,7 +9,8 @@ INPUT_SCALE, OUTPUT_SCALE = 0.02, 0.05
 
 def kernel(unit, bias, bias_units):
     integers = np.random.default_rng(0).choice(ODD, (3, 3, 8, len(unit)))
-    return IntegerKernel(integers, np.asarray(unit), np.asarray(bias), bias_units)
+    units, bias = np.asarray(unit), np.asarray(bias)
+    return IntegerKernel(integers, units, bias, bias_units, may_be_halved=bias_units > 1)
 
 
 @pytest.mark.parametrize('bias_units', [1, 2])

@@ -360,13 +360,12 @@ def network(**scheme):
 
 @pytest.fixture(name='deploy')
 def _deploy(monkeypatch):
-    """Gives all levels a stretch, and all kernels of odd integers even biases."""
+    """Gives all levels a stretch."""
 
     def deploy(stretch):
         monkeypatch.setattr(
-            Deployment, 'level_stretch', lambda self, steps: min(stretch, 255 // steps)
+            Deployment, 'level_stretch', lambda self, bits: min(stretch, 255 // (2**bits - 1))
         )
-        monkeypatch.setattr(Deployment, 'bias_units', lambda self, bits, odd: 2 if odd else 1)
 
     return deploy
 

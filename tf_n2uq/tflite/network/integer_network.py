@@ -147,7 +147,7 @@ class IntegerNetwork:
         if kernel is None:
             return False
         layer = self._graph.steps[kernel].layer
-        return layer.bias_units() > 1 and layer.layer.count_params() >= _LEAST_HALVED
+        return layer.may_be_halved() and layer.layer.count_params() >= _LEAST_HALVED
 
     def _inputs_of(self, step: Step) -> list[Ref]:
         return [self._tables[step.name].source] if step.name in self._tables else step.inputs

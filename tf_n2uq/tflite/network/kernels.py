@@ -35,8 +35,8 @@ class IntegerKernel:
             kernel is `[height, width, channels · multiplier]`.
         unit: float64 `[output channels]`, > 0: the scale of the kernel.
         bias: float64 `[output channels]`.
-        bias_units: the bias is a whole multiple of so many units of the sum in the file. This is 2
-            for a kernel that a pass over the file may halve.
+        bias_units: the bias is a whole multiple of so many units of the sum in the file.
+        may_be_halved: whether a pass over the file may halve the kernel.
         spread: the number of int8 steps of the input that Keras counts as one. The bias is a whole
             multiple of `bias_units` times this number.
         nudges: the number of times that the constant of a kernel of zeros is moved by about a
@@ -47,6 +47,7 @@ class IntegerKernel:
     unit: np.ndarray
     bias: np.ndarray
     bias_units: int = 1
+    may_be_halved: bool = False
     spread: int = 1
     nudges: int = 0
 
@@ -75,7 +76,13 @@ class IntegerKernel:
         if divisor is not None:
             unit, bias = unit / float(divisor), bias / float(divisor)
         dead = ~(unit > 0)
-        return cls(np.where(dead, 0, integers), np.where(dead, 1.0, unit), bias, layer.bias_units())
+        return cls(
+            np.where(dead, 0, integers),
+            np.where(dead, 1.0, unit),
+            bias,
+            layer.bias_units(),
+            layer.may_be_halved(),
+        )
 
     @classmethod
     def of_line(cls, slope: np.ndarray, offset: np.ndarray) -> IntegerKernel:
@@ -182,9 +189,10 @@ class IntegerKernel:
         no_kernel = ~self.integers.any(axis=tuple(range(self.integers.ndim - 1)))
         fine = _BIAS_PART_WITHOUT_KERNEL * output_scale / input_scale
         unit = np.maximum(np.where(no_kernel, fine, self.unit), least)
-        wholes = np.rint(self.integers * (self.unit / unit) / self.bias_units) * self.bias_units
+        divisor = 2 if self.may_be_halved else 1
+        wholes = np.rint(self.integers * (self.unit / unit) / divisor) * divisor
         integers = np.where(unit > self.unit, wholes, self.integers).astype(np.int32)
-        most = _GREATEST_REQUANTIZATION / self.bias_units
+        most = _GREATEST_REQUANTIZATION / divisor
         grid = input_scale * self.bias_units * self.spread
         counts = np.rint(self.bias / (grid * unit))
         unit = np.minimum(unit, most * output_scale / input_scale)

@@ -14,6 +14,9 @@ from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.quantizers.protocols import ActivationQuantizer
 from tf_n2uq.tflite.network.ranges import Range, range_before
 
+# With two int8 steps per level, half of a level is a whole number of steps.
+_EVEN_STRETCH = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class LevelTable:
@@ -84,7 +87,7 @@ def table_of(
         )
     sign = int(np.sign(step_size))
     steps = 2**quantizer.bits - 1
-    stretch = thresholds.layer.deployment.level_stretch(steps)
+    stretch = thresholds.layer.deployment.level_stretch(quantizer.bits)
     return LevelTable(source, tensor_range, levels * sign, abs(step_size), steps, stretch)
 
 
@@ -102,7 +105,7 @@ def spread_levels(thresholds: Step, levels: Range) -> LevelTable:
         levels=np.maximum(np.arange(-128, 128) - levels.zero_point, 0),
         step=levels.scale,
         steps=steps,
-        stretch=thresholds.layer.deployment.level_stretch(steps),
+        stretch=_EVEN_STRETCH,
     )
 
 
