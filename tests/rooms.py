@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     '_compat': set(),
     'ops': {'_compat'},
     'data': {'_compat'},
+    'untrusted': set(),
     'quantizers': {'_compat', 'ops'},
     'layers': {'_compat', 'ops', 'quantizers'},
     'graph': _NUMERICS,
@@ -29,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'schemes.rewrite': _GRAPH | {'schemes.calibration'},
     'schemes.methods': _PARTS,
     'schemes.adaptive': _PARTS | {'schemes.methods'},
-    'schemes': _PARTS | {'schemes.methods', 'schemes.adaptive'},
+    'keras3': _GRAPH | {'schemes.annotation', 'untrusted'},
+    'schemes': _PARTS | {'schemes.methods', 'schemes.adaptive', 'keras3'},
     'models': _SCHEMES,
     'checkpoints': _SCHEMES | {'models'},
     'training': _SCHEMES,
@@ -39,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'known_layers': _GRAPH | {'schemes.rewrite', 'tflite.network'},
     'tflite.running': {'_compat', 'tflite.passes'},
     'tflite.reports': _FILES,
-    'tflite': _FILES | {'tflite.reports'},
+    'tflite': _FILES | {'tflite.reports', 'untrusted'},
 }
 
 

@@ -4,7 +4,7 @@ from tf_n2uq.schemes.adaptive.adabits import AdaBitsScheme
 from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
 from tf_n2uq.schemes.adaptive.added_bits import add_bits
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract, set_bits
-from tf_n2uq.schemes.annotation.annotate import annotate
+from tf_n2uq.schemes.annotate import annotate
 from tf_n2uq.schemes.calibrate import calibrate
 from tf_n2uq.schemes.calibration.batch_norm import recalibrate_batch_norm
 from tf_n2uq.schemes.methods.dorefa import DoReFaQuantizeConfig, DoReFaScheme

@@ -22,8 +22,8 @@ from tf_n2uq._compat.keras_saving import (
     load_weights_from_hdf5_group,
 )
 from tf_n2uq.tflite.model_config import ConfigCheck, prepared, with_learned_statistics
-from tf_n2uq.tflite.refusal import RefusedError
-from tf_n2uq.tflite.stored_weights import (
+from tf_n2uq.untrusted.refusal import RefusedError
+from tf_n2uq.untrusted.stored_weights import (
     check_folder,
     count_in_checkpoint,
     count_in_hdf5,

@@ -18,7 +18,8 @@ from tf_n2uq.tflite.allowed_layers import (
     allowed_classes,
     registered_classes,
 )
-from tf_n2uq.tflite.refusal import RefusedError
+from tf_n2uq.untrusted.refusal import RefusedError
+from tf_n2uq.untrusted.settings import check_settings
 
 # Entries that are data, and the keys that they may have. With a `module`, Keras would import it.
 _DATA = {
@@ -139,10 +140,7 @@ def _check_data(entry: dict[str, Any]) -> None:
 
 
 def _check_settings(name: str, config: dict[str, Any]) -> None:
-    for setting in ('stateful', 'unroll'):
-        # Keras makes the states of a whole batch, or one operation per time step.
-        if config.get(setting):
-            raise RefusedError(f'the class {name!r} with {setting}=True', name)
+    check_settings(name, config)
     if name == 'tf_n2uq>BorderScale':
         rows, columns = (len(_elements(config.get(key))) for key in ('rows', 'columns'))
         if rows * columns > _MOST_PIXELS:

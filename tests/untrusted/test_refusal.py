@@ -1,4 +1,4 @@
-from tf_n2uq.tflite.refusal import RefusedError
+from tf_n2uq.untrusted.refusal import RefusedError
 
 
 def test_the_message_is_one_sentence_that_names_the_way_out():
@@ -16,3 +16,8 @@ def test_what_is_no_class_cannot_be_passed():
         "got 'b.h5', which holds a link; if you trust the file, load it with "
         'keras.models.load_model and use that model.'
     )
+
+
+def test_the_message_names_the_function_that_loads_such_a_file():
+    message = RefusedError('a link').message('model', 'b.keras', 'keras.saving.load_model')
+    assert message.endswith('load it with keras.saving.load_model and use that model.')

@@ -21,16 +21,17 @@ class RefusedError(ValueError):
         super().__init__(found)
         self.found, self.name = found, name
 
-    def message(self, argument: str, path: str) -> str:
+    def message(self, argument: str, path: str, loader: str = 'keras.models.load_model') -> str:
         """Returns the sentence for the user.
 
         Args:
             argument: how the user calls the path.
             path: of the file.
+            loader: the function of Keras that loads whatever a file holds.
         """
         allow = f'pass custom_objects={{{self.name!r}: …}} with your class or function, or '
         return (
             f'{argument}: expected a model of known, harmless layers and their weights, got '
             f'{path!r}, which holds {self.found}; if you trust the file, '
-            f'{allow if self.name else ""}load it with keras.models.load_model and use that model.'
+            f'{allow if self.name else ""}load it with {loader} and use that model.'
         )

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from tf_n2uq.tflite.refusal import RefusedError
+from tf_n2uq.untrusted.refusal import RefusedError
 
 _WEIGHTS = 'model.weights.h5'
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
