@@ -181,6 +181,22 @@ def _dense_only() -> keras.Model:
     )
 
 
+def _shared() -> keras.Model:
+    """A layer that reads its own output, and a head that reads two levels of a pyramid."""
+    image = keras.Input((8, 8, 3))
+    x = _layers.Conv2D(8, 3, padding='same', activation='relu', name='stem')(image)
+    again = _layers.Conv2D(8, 3, padding='same', activation='relu', name='again')
+    x = again(again(x))
+    head = _layers.SeparableConv2D(6, 3, padding='same', use_bias=False, name='head')
+    normalization = _layers.BatchNormalization(name='head_normalization')
+    slopes = _layers.PReLU(shared_axes=[1, 2])
+    levels = (x, _layers.MaxPooling2D()(x))
+    heads = [slopes(normalization(head(level))) for level in levels]
+    seen = [_layers.GlobalAveragePooling2D()(each) for each in heads]
+    x = _layers.ReLU()(_layers.Dense(8, name='mixed')(_layers.Concatenate()(seen)))
+    return keras.Model(image, _layers.Dense(4)(x))
+
+
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
     'sequential': _sequential,
     'batch_normalized': _batch_normalized,
@@ -193,6 +209,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     'folding_activations': _folding_activations,
     'rectified': _rectified,
     'concatenated': _concatenated,
+    'shared': _shared,
     'dense_only': _dense_only,
 }
 

@@ -72,8 +72,8 @@ def test_a_network_of_several_bit_widths_can_be_switched_and_converted(bits, exp
 def test_what_version_0_1_0_did_not_write_down_is_written_down_now(tmp_path):
     model = keras.models.load_model(FOLDER / 'n2uq.keras')
     inner = model.get_layer('quant_inner')
-    assert inner.role is None
-    assert inner.input_quantizer == 'inner_thresholds'
+    assert inner.use().role is None
+    assert inner.use().input_quantizer == 'inner_thresholds'
     model.save(tmp_path / 'again.keras')
     again = keras.models.load_model(tmp_path / 'again.keras')
     images = np.random.default_rng(0).uniform(size=(4, 8, 8, 3)).astype(np.float32)

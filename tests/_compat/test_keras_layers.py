@@ -26,7 +26,7 @@ class Scaled(DeclaredOutput, keras.layers.Layer):
     def compute_output_signature(self, input_signature):
         return tf.TensorSpec(input_signature.shape, tf.float16)
 
-    def connected(self, inputs):
+    def connected(self, inputs, kwargs):
         self.in_front.append([layer.name for layer in layers_in_front(inputs)])
 
 

@@ -58,7 +58,7 @@ def test_a_kernel_as_second_output_changes_no_output_of_the_model(model):
 def test_the_export_refuses_a_model_that_returns_the_inside_of_an_operator(model):
     layer = model.get_layer('quant_inner')
     both = keras.Model(model.input, [model.output, layer.output])
-    line = layer.role.line
+    line = layer.use().role.line
     assert line is not None
     with pytest.raises(ValueError, match=f"'{line}' alone to read layer 'quant_inner'"):
         tf_n2uq.tflite.convert(both)
@@ -69,8 +69,8 @@ def test_roles_survive_every_format(model, suffix, tmp_path):
     path = tmp_path / f'model{suffix}'
     model.save(path)
     loaded = keras.models.load_model(path)
-    roles = [layer.role for layer in kernels(model)]
-    assert [layer.role for layer in kernels(loaded)] == roles
+    roles = [layer.use().role for layer in kernels(model)]
+    assert [layer.use().role for layer in kernels(loaded)] == roles
     assert any(role.line for role in roles)
     assert all(role.input_quantizer for role in roles)
     images = images_for(model)
@@ -90,7 +90,9 @@ def test_a_saved_model_runs_without_keras_and_leaves_the_model_as_it_was(model, 
 def test_roles_survive_a_clone_of_the_model(model):
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    assert [layer.role for layer in kernels(clone)] == [layer.role for layer in kernels(model)]
+    assert [layer.use().role for layer in kernels(clone)] == [
+        layer.use().role for layer in kernels(model)
+    ]
     images = images_for(model)
     np.testing.assert_array_equal(clone(images), model(images))
 
@@ -107,10 +109,10 @@ def test_a_clone_computes_with_its_own_quantizers(model):
 
 def test_the_role_names_the_quantizer_and_the_line(model):
     layers = [layer.name for layer in model.layers]
-    role = model.get_layer('quant_inner').role
+    role = model.get_layer('quant_inner').use().role
     assert role.input_quantizer == 'inner_thresholds'
     assert role.line == layers[layers.index('quant_inner') + 1]
-    assert [layer.role.is_last for layer in kernels(model)] == [False] * 4 + [True]
+    assert [layer.use().role.is_last for layer in kernels(model)] == [False] * 4 + [True]
 
 
 def test_a_layer_out_of_its_network_says_once_that_it_does_not_round(caplog):
@@ -128,7 +130,7 @@ def test_a_quantizer_of_others_in_front_of_a_kernel_gives_no_scale():
     kernel = QuantizedKernel(keras.layers.Dense(3), N2UQQuantizeConfig(bits=2), True)
     model = keras.Model(inputs, kernel(x))
     x = np.random.default_rng(0).uniform(size=(4, 5)).astype(np.float32)
-    assert kernel.input_scale() is None
+    assert kernel.use().input_scale() is None
     np.testing.assert_allclose(model(x, training=False), kernel.call(model.layers[1](x)), rtol=1e-5)
 
 

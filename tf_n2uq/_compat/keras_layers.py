@@ -99,7 +99,7 @@ class DeclaredOutput:
         class Quantize(DeclaredOutput, keras.layers.Layer):
     """
 
-    def connected(self, inputs: Any) -> None:
+    def connected(self, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         """Is called whenever the layer is connected to symbolic tensors; by default does nothing.
 
         The layer is built by then. `layers_in_front` tells what made the tensors. No call with
@@ -107,6 +107,7 @@ class DeclaredOutput:
 
         Args:
             inputs: the KerasTensors, a nest as `call` gets it.
+            kwargs: the keyword arguments of the call.
         """
 
     def _infer_output_signature(self, inputs: Any, args: Any, kwargs: Any, input_masks: Any) -> Any:
@@ -116,7 +117,7 @@ class DeclaredOutput:
         with tf.name_scope(layer._name_scope()):
             layer._maybe_build(inputs)
         layer._set_save_spec(inputs, args, kwargs)
-        self.connected(inputs)
+        self.connected(inputs, kwargs)
         specs = tf.nest.map_structure(lambda tensor: tensor.type_spec, inputs)
         signature = layer.compute_output_signature(specs)
         return tf.nest.map_structure(keras.__internal__.KerasTensor, signature)

@@ -67,12 +67,22 @@ def layers_in_front(tensor: Any) -> Iterator[keras.layers.Layer]:
         The layer that returned the tensor, then the one that this read, and so on. The last one
         is the first that reads the tensors of several calls, or an `InputLayer`.
     """
+    for node in calls_in_front(tensor):
+        yield node.layer
+
+
+def calls_in_front(tensor: Any) -> Iterator[Any]:
+    """Yields the calls that made a tensor, as Keras' nodes, from the nearest on.
+
+    Args:
+        tensor: as for `layers_in_front`.
+    """
     history = getattr(tensor, '_keras_history', None)
     if history is None:
         return
     node = history.layer.inbound_nodes[history.node_index]
     while node is not None:
-        yield node.layer
+        yield node
         parents = {id(parent): parent for parent in node.parent_nodes}
         node = next(iter(parents.values())) if len(parents) == 1 else None
 

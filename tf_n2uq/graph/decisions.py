@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 from tf_n2uq.graph.fusing import Fusing, find_fusing, readers_of
 from tf_n2uq.graph.graph import Graph, Ref, Step
-from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
+from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds, role_of
 from tf_n2uq.layers import KernelRole, Quantize, QuantizedKernel
 from tf_n2uq.layers.connections import ReadsInt8
 from tf_n2uq.layers.layer_spec import KEEPING_SCALE, Kind
+from tf_n2uq.layers.quantized_kernel import use_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +130,10 @@ def write_roles(graph: Graph, decisions: Decisions) -> None:
 
     for step in graph:
         layer, quantizer = step.layer, layer_name(decisions.input_quantizers, step)
-        if isinstance(layer, QuantizedKernel) and layer.role is None:
+        if isinstance(layer, QuantizedKernel) and role_of(step) is None:
             line = layer_name(decisions.lines, step)
-            layer.take_role(KernelRole(quantizer, line, step.name in decisions.last_kernels))
+            role = KernelRole(quantizer, line, step.name in decisions.last_kernels)
+            layer.take_role(role, use_of(step.kwargs))
         elif isinstance(layer, ReadsInt8):
             layer.input_quantizer = layer.input_quantizer or quantizer
 

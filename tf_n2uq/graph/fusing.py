@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from tf_n2uq.graph.graph import Graph, Step
-from tf_n2uq.graph.quantizer_steps import is_thresholds
+from tf_n2uq.graph.quantizer_steps import is_thresholds, role_of
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
 from tf_n2uq.quantizers.protocols import UniformQuantizer
@@ -90,9 +90,10 @@ def readers_of(order: list[Step]) -> dict[str, list[Step]]:
 def _takes_on(
     kernel: Step, line: Step, readers: Mapping[str, list[Step]], outputs: set[str]
 ) -> bool:
-    if isinstance(kernel.layer, QuantizedKernel) and kernel.layer.role is not None:
+    role = role_of(kernel)
+    if role is not None:
         # The rewrite has decided. Models that are made of the layer later do not change that.
-        return kernel.layer.role.line == line.layer.name
+        return role.line == line.layer.name
     return _is_alone(kernel, line, readers, outputs)
 
 

@@ -198,6 +198,15 @@ class Graph:
         self.steps[name] = step
         return step
 
+    def calls_of(self, layer: keras.layers.Layer) -> list[Step]:
+        """Returns the calls of a layer."""
+        return [step for step in self if step.layer is layer]
+
+    def call_again(self, layer: keras.layers.Layer, *inputs: Ref) -> Step:
+        """Adds a further call of a layer that the graph calls already, and returns the call."""
+        name = self.unique_name(layer.name)
+        return self.steps.setdefault(name, Step(name, layer, args=tuple(inputs)))
+
     def remove(self, step: Step) -> None:
         """Removes a step that reads one tensor; its readers read that tensor instead."""
         (source,) = step.inputs

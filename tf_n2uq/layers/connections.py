@@ -10,7 +10,7 @@ models are made of the same layers later does not change what it computes.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ import tf_keras as keras
 from absl import logging
 
 from tf_n2uq._compat.keras_layers import DeclaredOutput
-from tf_n2uq._compat.keras_models import layers_in_front
+from tf_n2uq._compat.keras_models import call_arguments, calls_in_front, layers_in_front
 
 
 class Int8Source(abc.ABC):
@@ -41,13 +41,16 @@ class TakesOnLine(abc.ABC):
     """A layer whose operator also does the work of a line per channel behind the layer."""
 
     @abc.abstractmethod
-    def find_operator(self, layers: Sequence[keras.layers.Layer], quantizer: Any) -> None:
+    def find_operator(
+        self, layers: Sequence[keras.layers.Layer], quantizer: Any, kwargs: Mapping[str, Any]
+    ) -> None:
         """Finds the layers behind this layer that its operator computes too.
 
         Args:
             layers: the layers between this layer and the quantizer that its operator writes in,
                 in the order of execution.
             quantizer: the `Quantize` layer.
+            kwargs: the keyword arguments of the call of this layer.
         """
 
 
@@ -76,8 +79,9 @@ class ReadsInt8(DeclaredOutput):
     _source: Found | None = None
     _has_warned = False
 
-    def connected(self, inputs: Any) -> None:
+    def connected(self, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         """Finds the quantizer whose tensor the layer reads."""
+        del kwargs
         (tensor, *others) = tf.nest.flatten(inputs)
         source = None if others else self._source_in_front(tensor)
         if source is not None:
@@ -124,9 +128,10 @@ def close_operator(tensor: Any, quantizer: Any) -> None:
         quantizer: the `Quantize` layer.
     """
     passed: list[keras.layers.Layer] = []
-    for layer in layers_in_front(tensor):
+    for call in calls_in_front(tensor):
+        layer = call.layer
         if isinstance(layer, TakesOnLine):
-            layer.find_operator(passed[::-1], quantizer)
+            layer.find_operator(passed[::-1], quantizer, call_arguments(call)[1])
         if isinstance(layer, (TakesOnLine, Int8Source)):
             return
         passed.append(layer)

@@ -106,8 +106,8 @@ class Quantize(ReadsInt8, Int8Source, HasOffset, keras.layers.Layer):
         """Quantizes float32 numbers as at inference, whatever the offset of this layer is."""
         return self.quantizer(values, False, weights=self.quantizer_weights)
 
-    def connected(self, inputs: Any) -> None:
-        super().connected(inputs)
+    def connected(self, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+        super().connected(inputs, kwargs)
         close_operator(inputs, self)
         connect_offsets(self, inputs)
 

@@ -108,8 +108,8 @@ class RPReLU(ReadsInt8, HasOffset, HasShift, keras.layers.Layer):
         self.bias_out = self.add_weight('bias_out', common, initializer='zeros')
         super().build(input_shape)
 
-    def connected(self, inputs: Any) -> None:
-        super().connected(inputs)
+    def connected(self, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+        super().connected(inputs, kwargs)
         connect_offsets(self, inputs)
         for layer in layers_in_front(inputs):
             if isinstance(layer, HasOffset):

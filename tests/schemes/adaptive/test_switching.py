@@ -149,7 +149,7 @@ def test_a_rewrapped_layer_has_the_same_work(model):
     config = wrapper.quantize_config.configs[4]
     new = rewrapped(wrapper, layers.Dense(6, name='inner'), config)
     assert isinstance(new, QuantizedKernel)
-    assert (new.name, new.role, new.integer_bias) == (wrapper.name, wrapper.role, True)
+    assert (new.name, new.use().role, new.integer_bias) == (wrapper.name, wrapper.use().role, True)
     assert (new.quantize_config, new.deployment) == (config, wrapper.deployment)
 
 

@@ -272,12 +272,38 @@ def test_an_unknown_activation_is_named():
         quantize(model, bits=2)
 
 
-def test_a_shared_kernel_is_refused():
-    shared = keras.layers.Conv2D(4, 3, padding='same', name='shared')
-    image = keras.Input((8, 8, 4))
-    model = keras.Model(image, shared(shared(image)))
-    with pytest.raises(ValueError, match=r"'shared' is called 2 times"):
+@pytest.mark.parametrize(
+    'shared',
+    [
+        keras.layers.LayerNormalization(name='shared'),
+        tf_n2uq.layers.RPReLU(name='shared'),
+        keras.layers.Dense(4, activation=keras.layers.PReLU(), name='shared'),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_shared_layer_that_cannot_stay_shared_is_refused(shared):
+    features = keras.Input((4,))
+    x = shared(keras.layers.Dense(4)(shared(features)))
+    model = keras.Model(features, keras.layers.Dense(2)(x))
+    with pytest.raises(ValueError, match=r"'shared' is called 2 times; .* layers=\{'shared': None"):
         quantize(model, bits=2)
+
+
+def test_calls_of_a_layer_share_its_kernel_its_quantizer_and_its_bits():
+    shared = keras.layers.Conv2D(4, 3, padding='same', activation='relu', name='shared')
+    image = keras.Input((8, 8, 4))
+    x = keras.layers.GlobalAveragePooling2D()(shared(shared(image)))
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    quantized = tfmot.quantization.keras.quantize_apply(
+        tfmot.quantization.keras.quantize_annotate_model(model), tf_n2uq.LSQScheme(bits=2)
+    )
+    (kernel,) = [layer for layer in quantized.layers if layer.name == 'quant_shared']
+    # The first call is at the boundary of the network, so both have 8 bits.
+    assert kernel.kernel_quantizers[0][1].bits == 8
+    uses = [kernel.use(0).role, kernel.use(1).role]
+    assert [use.is_last for use in uses] == [False, False]
+    assert uses[0].input_quantizer != uses[1].input_quantizer
+    assert sum(variable.shape == (3, 3, 4, 4) for variable in quantized.weights) == 1
 
 
 def test_channels_first_is_refused():

@@ -34,6 +34,7 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
         self._shared_affine = shared_affine
 
     def finish(self, graph: Graph) -> keras.Model:
+        _check_calls(graph)
         for step in graph:
             quantize_at_8_bits(graph, step)
         for step in graph:
@@ -48,6 +49,18 @@ class AdaptiveLayoutTransform(LowBitLayoutTransform):
                 for sharing in (Sharing.OWN, Sharing.QUANTIZER):
                     absorb(model, single, bits, sharing)
         return model
+
+
+def _check_calls(graph: Graph) -> None:
+    """Refuses a network that calls a layer with weights several times."""
+    for step in graph:
+        calls = graph.calls_of(step.layer)
+        if len(calls) > 1:
+            raise ValueError(
+                f'model: layer {step.layer.name!r} is called {len(calls)} times; expected one call '
+                'of each layer in a network of several bit-widths. Use separate layers, or a '
+                'scheme of one bit-width, such as N2UQScheme.'
+            )
 
 
 def _starts_from_kernel(layer: keras.layers.Layer) -> bool:

@@ -14,6 +14,7 @@ import tf_keras as keras
 from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step, copy_layer
+from tf_n2uq.graph.quantizer_steps import role_of
 from tf_n2uq.layers import Quantize, QuantizedKernel, SwitchableBatchNormalization
 from tf_n2uq.quantizers import AdaptiveQuantizer
 from tf_n2uq.schemes.adaptive.adaptive_config import AdaptiveQuantizeConfig
@@ -261,21 +262,22 @@ def rewrapped(wrapper: QuantizedKernel, layer: keras.layers.Layer, config: Any) 
         layer: the layer to wrap.
         config: the config of the layer.
     """
-    return QuantizedKernel(
-        layer, config, wrapper.integer_bias, wrapper.role, wrapper.deployment, name=wrapper.name
-    )
+    role, deployment = wrapper.use().role, wrapper.deployment
+    return QuantizedKernel(layer, config, wrapper.integer_bias, role, deployment, name=wrapper.name)
 
 
 def _read_from(step: Step, sources: Mapping[str, str | None]) -> None:
     """Replaces the name of a removed quantizer by that of the quantizer in front of it."""
     layer = step.layer
-    name: str | None = getattr(layer, 'input_quantizer', None)
+    reader = layer.use() if isinstance(layer, QuantizedKernel) else layer
+    name: str | None = getattr(reader, 'input_quantizer', None)
     if name is None or name not in sources:
         return
-    if isinstance(layer, QuantizedKernel) and layer.role is not None:
-        layer.take_role(dataclasses.replace(layer.role, input_quantizer=sources[name]))
+    role = role_of(step)
+    if role is not None:
+        layer.take_role(dataclasses.replace(role, input_quantizer=sources[name]))
     else:
-        layer.input_quantizer = sources[name]
+        reader.input_quantizer = sources[name]
 
 
 def _pairs(model: keras.Model, single: keras.Model, bits: int) -> Iterator[_Pair]:

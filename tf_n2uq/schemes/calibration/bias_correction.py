@@ -35,6 +35,7 @@ def correct_bias(
     line: keras.layers.Layer | None,
     measured: TensorStatistics,
     gain: float = 1.0,
+    part: float = 1.0,
 ) -> None:
     """Makes up for the change of the mean of each output channel that quantization causes.
 
@@ -51,6 +52,8 @@ def correct_bias(
         measured: the statistics of the tensor that enters the quantizer.
         gain: the factor by which the float kernel is larger than a quantized kernel that has a
             scale of its own.
+        part: the part of the change that is made. Where n calls share what is changed, each of them
+            has 1/n of it, so that the change is the mean of all calls.
     """
     if isinstance(kernel.layer, keras.layers.Conv2DTranspose):
         return
@@ -60,8 +63,9 @@ def correct_bias(
     ((attribute, quantized),) = kernel.quantized_kernels().items()
     exact = np.asarray(getattr(kernel.layer, attribute)) / gain
     depthwise = attribute == 'depthwise_kernel'
-    moved = _mean_output(quantized.numpy(), mean_quantized, depthwise) - _mean_output(
-        exact, mean, depthwise
+    moved = part * (
+        _mean_output(quantized.numpy(), mean_quantized, depthwise)
+        - _mean_output(exact, mean, depthwise)
     )
     if line is not None and type(line) is keras.layers.BatchNormalization:
         line.moving_mean.assign_add(moved)

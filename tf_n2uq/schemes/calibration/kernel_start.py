@@ -22,14 +22,20 @@ def start_kernels(graph: Graph) -> None:
     Args:
         graph: a graph that has just been rewritten, of built layers with their float weights.
     """
+    # Calls may share a kernel, and a normalization behind it.
+    started: set[int] = set()
     for step in graph:
         if isinstance(step.layer, QuantizedKernel):
-            start_quantizers(step.layer)
+            if id(step.layer) not in started:
+                start_quantizers(step.layer)
             gain = scale_gain(step.layer)
             for reader in graph.consumers(step.output) if gain != 1.0 else ():
-                if type(reader.layer) is keras.layers.BatchNormalization:
+                is_line = type(reader.layer) is keras.layers.BatchNormalization
+                if is_line and id(reader.layer) not in started:
                     bias = getattr(step.layer.layer, 'bias', None)
                     _rescale_statistics(reader.layer, gain, bias)
+                    started.add(id(reader.layer))
+            started.add(id(step.layer))
 
 
 def start_quantizers(kernel: QuantizedKernel) -> None:

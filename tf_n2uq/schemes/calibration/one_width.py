@@ -63,7 +63,9 @@ def calibrate_one_width(model: keras.Model, dataset: Any, verbose: int, seed: in
             line = decisions.lines.get(decisions.fed_kernels[name])
             follower = None if line is None else graph.steps[line].layer
             scale = scale_gain(kernel)
-            correct_bias(model.get_layer(name), kernel, follower, measured, scale)
+            changed = kernel if follower is None else follower
+            part = 1 / len(graph.calls_of(changed))
+            correct_bias(model.get_layer(name), kernel, follower, measured, scale, part)
 
 
 def collect_statistics(
@@ -189,11 +191,15 @@ def float_network(model: keras.Model) -> tuple[list[str], GraphFunction]:
     """
     graph = Graph.from_model(model)
     quantizers = [step for step in graph.in_order() if isinstance(step.layer, Quantize)]
+    copies: dict[str, keras.layers.Layer] = {}
     for step in graph:
         if isinstance(step.layer, QuantizedKernel):
-            kernel = model.get_layer(step.name)
-            step.layer = copy_layer(kernel.layer)
-            step.restore = [(step.layer, in_quantized_scale(kernel))]
+            kernel = model.get_layer(step.layer.name)
+            step.kwargs.pop('use', None)
+            if kernel.name not in copies:
+                copies[kernel.name] = copy_layer(kernel.layer)
+                step.restore = [(copies[kernel.name], in_quantized_scale(kernel))]
+            step.layer = copies[kernel.name]
         elif isinstance(step.layer, ReadsInt8):
             # There is no scale to round by where tensors are float.
             step.layer.input_quantizer = None

@@ -139,14 +139,23 @@ def _check_supported(step: Step, graph: Graph) -> None:
     refusal = refusal_of(layer, step.input_shape)
     if refusal is not None:
         raise ValueError(f'model: layer {step.name!r} {refusal}. Change the layer, or {leave_out}.')
-    if layer.weights or step.restore:
-        calls = [other.name for other in graph if other.layer is layer]
-        if len(calls) > 1:
-            raise ValueError(
-                f'model: layer {layer.name!r} is called {len(calls)} times; expected one call '
-                f'per quantized layer, as each has its own ranges. Use separate layers, or '
-                f'{leave_out}.'
-            )
+    calls = graph.calls_of(layer)
+    if (layer.weights or step.restore) and len(calls) > 1 and not _may_be_shared(layer):
+        raise ValueError(
+            f'model: {type(layer).__name__} {layer.name!r} is called {len(calls)} times; expected '
+            'one call, as a quantized network may share layers with a kernel, batch '
+            'normalizations and PReLUs, whose own activation has no weights, and no other layers '
+            f'with weights. Use separate layers, or {leave_out}.'
+        )
+
+
+def _may_be_shared(layer: keras.layers.Layer) -> bool:
+    """Tells whether calls of a layer may share its weights in a quantized network."""
+    spec = spec_of(layer)
+    is_kernel = spec is not None and spec.kind is Kind.KERNEL
+    has_layer_inside = isinstance(getattr(layer, 'activation', None), keras.layers.Layer)
+    shared = (keras.layers.BatchNormalization, keras.layers.PReLU)
+    return (is_kernel and not has_layer_inside) or type(layer) in shared
 
 
 def _boundary(graph: Graph) -> set[str]:
@@ -161,11 +170,13 @@ def _boundary(graph: Graph) -> set[str]:
     for step in reversed(order):
         for ref in step.inputs:
             before_kernel[ref.step] |= before_kernel[step.name] or _has_kernel(step.layer)
-    return {
-        step.name
+    layers = [
+        step.layer
         for step in order
         if _has_kernel(step.layer) and not (after_kernel[step.name] and before_kernel[step.name])
-    }
+    ]
+    # The calls of a layer share its bits.
+    return {call.name for layer in layers for call in graph.calls_of(layer)}
 
 
 def _has_kernel(layer: keras.layers.Layer) -> bool:

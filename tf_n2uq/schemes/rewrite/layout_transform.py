@@ -104,14 +104,19 @@ def quantize_graph(
     for name in sorted(assignment.annotated):
         _split_activation(graph, graph.steps[name], assignment)
     for name in sorted(assignment.configs):
-        _split_separable(graph, graph.steps[name], assignment)
+        # The first call of a layer splits them all.
+        if name in graph.steps:
+            _split_separable(graph, graph.steps[name], assignment)
     for name in sorted(assignment.configs):
-        _make_depthwise(graph.steps[name])
-    for name, config in list(assignment.configs.items()):
-        kernel = QuantizedKernel(
-            graph.steps[name].layer, config, tensor_bits is not None, deployment=deployment
-        )
-        _quantize_kernel(graph, graph.steps[name], kernel)
+        _make_depthwise(graph, graph.steps[name])
+    for layer in {id(each): each for each in _kernel_layers(graph, assignment)}.values():
+        calls = graph.calls_of(layer)
+        config = assignment.configs[calls[0].name]
+        kernel = QuantizedKernel(layer, config, tensor_bits is not None, deployment=deployment)
+        for use, step in enumerate(calls):
+            _quantize_kernel(graph, step, kernel)
+            if use:
+                step.kwargs['use'] = use
     if tensor_bits is None:
         return
     decompose(graph, assignment)
@@ -128,6 +133,11 @@ def quantize_graph(
         graph.steps[name].layer.levels_of_operator = True
 
 
+def _kernel_layers(graph: Graph, assignment: Assignment) -> list[keras.layers.Layer]:
+    """Returns the layer of each call that gets quantized kernels."""
+    return [graph.steps[name].layer for name in assignment.configs]
+
+
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
     activation = getattr(step.layer, 'activation', None)
     if type(step.layer) is keras.layers.Activation or activation in (
@@ -135,29 +145,36 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
         keras.activations.linear,
     ):
         return
-    if isinstance(activation, keras.layers.Layer):
-        own = copy_layer(activation)
-        rename(own, f'{step.name}_{activation.name}')
-    else:
-        own = keras.layers.Activation(activation, name=f'{step.name}_{activation_name(activation)}')
-    if kind_of(own) is None:
-        raise ValueError(
-            f'model: layer {step.name!r} has the activation {activation_name(activation)!r}, '
-            f'which this scheme cannot quantize; leave the layer in float with '
-            f'layers={{{step.name!r}: None}}, or use one of the Keras activations.'
-        )
-    _replace_layer(step, copy_layer(step.layer, lambda config: config.update(activation='linear')))
-    assignment.annotated.add(graph.insert_after(step.output, own).name)
+    calls = graph.calls_of(step.layer)
+    bare = copy_layer(step.layer, lambda config: config.update(activation='linear'))
+    _replace_layer(graph, step, bare)
+    for call in calls:
+        if isinstance(activation, keras.layers.Layer):
+            own = copy_layer(activation)
+            rename(own, f'{call.name}_{activation.name}')
+        else:
+            name = f'{call.name}_{activation_name(activation)}'
+            own = keras.layers.Activation(activation, name=name)
+        if kind_of(own) is None:
+            raise ValueError(
+                f'model: layer {step.name!r} has the activation {activation_name(activation)!r}, '
+                f'which this scheme cannot quantize; leave the layer in float with '
+                f'layers={{{step.name!r}: None}}, or use one of the Keras activations.'
+            )
+        assignment.annotated.add(graph.insert_after(call.output, own).name)
 
 
 def _let_round(step: Step) -> None:
     """Makes an RPReLU round its biases as a file does."""
-    _replace_layer(step, copy_layer(step.layer, lambda config: config.update(integer_bias=True)))
+    step.layer = copy_layer(step.layer, lambda config: config.update(integer_bias=True))
+    step.restore = [(step.layer, arrays) for _, arrays in step.restore]
 
 
-def _replace_layer(step: Step, layer: keras.layers.Layer) -> None:
-    step.layer = layer
-    step.restore = [(layer, arrays) for _, arrays in step.restore]
+def _replace_layer(graph: Graph, step: Step, layer: keras.layers.Layer) -> None:
+    """Gives all calls of the layer of a step another layer, with the same weights."""
+    for call in graph.calls_of(step.layer):
+        call.layer = layer
+        call.restore = [(layer, arrays) for _, arrays in call.restore]
 
 
 def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
@@ -165,27 +182,29 @@ def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
     if parts is None:
         return
     depthwise, pointwise = parts
-    (source,) = step.inputs
-    first = graph.add(depthwise, source)
-    second = graph.insert_after(first.output, pointwise)
-    for _, arrays in step.restore:
-        first.restore.append((depthwise, arrays[:1]))
-        second.restore.append((pointwise, arrays[1:]))
-    graph.redirect(step.output, second.output)
-    del graph.steps[step.name]
-    config = assignment.configs.pop(step.name)
-    assignment.annotated.discard(step.name)
-    for part in (first, second):
-        assignment.annotated.add(part.name)
-        assignment.configs[part.name] = config
+    for number, call in enumerate(graph.calls_of(step.layer)):
+        add = graph.call_again if number else graph.add
+        first = add(depthwise, *call.inputs)
+        second = add(pointwise, first.output)
+        for _, arrays in call.restore:
+            first.restore.append((depthwise, arrays[:1]))
+            second.restore.append((pointwise, arrays[1:]))
+        graph.redirect(call.output, second.output)
+        del graph.steps[call.name]
+        config = assignment.configs.pop(call.name)
+        assignment.annotated.discard(call.name)
+        for part in (first, second):
+            assignment.annotated.add(part.name)
+            assignment.configs[part.name] = config
 
 
-def _make_depthwise(step: Step) -> None:
+def _make_depthwise(graph: Graph, step: Step) -> None:
     for _, (kernel, *bias) in step.restore:
         depthwise = as_depthwise(step.layer, kernel)
         if depthwise is not None:
-            step.layer, kernel = depthwise
-            step.restore = [(step.layer, [kernel, *bias])]
+            layer, kernel = depthwise
+            _replace_layer(graph, step, layer)
+            step.restore = [(layer, [kernel, *bias])]
 
 
 def _quantize_kernel(graph: Graph, step: Step, kernel: QuantizedKernel) -> None:

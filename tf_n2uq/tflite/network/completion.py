@@ -11,6 +11,7 @@ from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
 from tf_n2uq.graph.offsets import offset_of
+from tf_n2uq.graph.quantizer_steps import role_of
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import Kind, function_name, refusal_of
 from tf_n2uq.quantizers import is_trained
@@ -71,7 +72,7 @@ def complete(
 def _check_operators_are_whole(graph: Graph) -> None:
     """Refuses a model that reads or returns a tensor inside of an operator of the file."""
     for step in graph:
-        role = step.layer.role if isinstance(step.layer, QuantizedKernel) else None
+        role = role_of(step)
         if role is None or role.line not in graph.steps:
             continue
         readers = [reader.name for reader in graph.consumers(step.output)]

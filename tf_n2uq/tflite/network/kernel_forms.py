@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
 from tf_n2uq.layers.layer_spec import spec_of
+from tf_n2uq.layers.quantized_kernel import use_of
 from tf_n2uq.tflite.network.form import IntegerCall
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.line_form import fitted, identity
@@ -49,7 +50,8 @@ class QuantizedKernelForm:
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns the integer kernel, which also computes the line."""
-        kernel = IntegerKernel.of(call.layer, call.sources[0].factor)
+        use = use_of(call.step.kwargs)
+        kernel = IntegerKernel.of(call.layer, call.sources[0].factor, use)
         if call.line is not None:
             kernel = kernel.normalized(call.line)
         bias, spread = kernel.bias + call.offset_out, call.sources[0].spread

@@ -52,13 +52,14 @@ class IntegerKernel:
     nudges: int = 0
 
     @classmethod
-    def of(cls, layer: QuantizedKernel, input_factor: float) -> IntegerKernel:
+    def of(cls, layer: QuantizedKernel, input_factor: float, use: int = 0) -> IntegerKernel:
         """Reads the kernel and bias of a quantized layer.
 
         Args:
             layer: the wrapper of the layer.
             input_factor: the quotient of a number of the layer's input in Keras and the number
                 that the file has in its place, see `Source`.
+            use: the number of the layer's call.
         """
         ((attribute, quantizer, weights),) = layer.kernel_quantizers
         kernel = np.asarray(getattr(layer.layer, attribute), np.float32)
@@ -72,7 +73,7 @@ class IntegerKernel:
         unit = np.broadcast_to(unit.astype(np.float64).reshape(-1), [channels]) * input_factor
         bias = getattr(layer.layer, 'bias', None)
         bias = np.zeros(channels) if bias is None else np.asarray(bias, np.float64)
-        divisor = layer.bias_divisor()
+        divisor = layer.bias_divisor(use)
         if divisor is not None:
             unit, bias = unit / float(divisor), bias / float(divisor)
         dead = ~(unit > 0)
@@ -80,7 +81,7 @@ class IntegerKernel:
             np.where(dead, 0, integers),
             np.where(dead, 1.0, unit),
             bias,
-            layer.bias_units(),
+            layer.bias_units(use),
             layer.may_be_halved(),
         )
 
