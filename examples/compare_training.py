@@ -103,7 +103,8 @@ class Trainer:
             content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
         else:
             model = self.train_low_bit(run)
-            content = tf_n2uq.tflite.convert(model)
+            # The table and the picture compare sizes.
+            content = tf_n2uq.tflite.convert(model, optimize_for='size')
         folder.mkdir(exist_ok=True)
         files.replace_bytes(str(folder / 'model.tflite'), content)
         result = self.measure(run, model, content, began)
