@@ -11,6 +11,7 @@ from tf_n2uq import (
     training,
 )
 from tf_n2uq import known_layers as known_layers
+from tf_n2uq.keras3 import from_keras3, to_keras3_weights
 from tf_n2uq.layers import Deployment
 from tf_n2uq.schemes import (
     AdaBitsScheme,
@@ -74,6 +75,7 @@ __all__ = [
     'checkpoints',
     'data',
     'extract',
+    'from_keras3',
     'layers',
     'method',
     'methods',
@@ -85,5 +87,6 @@ __all__ = [
     'set_bits',
     'summary',
     'tflite',
+    'to_keras3_weights',
     'training',
 ]

@@ -1,9 +1,15 @@
 """How Keras reads saved models, for a reader that executes nothing that stands in a file."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 # The messages in a SavedModel's `keras_metadata.pb`: one per layer, with its config as JSON.
 # `keras.models.load_model` reads them too, but also loads the TensorFlow graph beside them, which
 # may hold any operation. Nothing public reads the config alone.
 from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
+from tf_keras.src import activations
 
 # The class that a file names for every functional model. The public `keras.Model(inputs, outputs)`
 # makes objects of it, but it has no public name. Keras 3 has none either.
@@ -30,4 +36,19 @@ __all__ = [
     'SavedMetadata',
     'json_utils',
     'load_weights_from_hdf5_group',
+    'save_by_name',
 ]
+
+
+def save_by_name(function: Callable[..., Any], name: str) -> None:
+    """Makes layers write the name of an activation function into their config, and no more.
+
+    Keras writes a registered function as a dictionary, and then finds it in `.keras` files, but not
+    in `.h5` files. It finds a registered name in both. Nothing public says how a function is
+    written.
+
+    Args:
+        function: a registered function with a `__name__` that no other function has.
+        name: the name that it is registered by.
+    """
+    activations._TF_ACTIVATIONS_V2[function.__name__] = name

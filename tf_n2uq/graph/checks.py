@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from tf_n2uq._compat.keras_models import is_functional
 from tf_n2uq._compat.tfmot import QuantizeLayer, QuantizeWrapperV2
+from tf_n2uq.graph.keras3_objects import is_of_keras3, keras3_model_found
 from tf_n2uq.layers import Quantize, QuantizedKernel
 
 
@@ -19,8 +20,8 @@ def check_model(model: Any, argument: str = 'model') -> None:
         argument: the name of the argument, for the error.
 
     Raises:
-        TypeError: if `model` is not a tf_keras model. For a Keras 3 model, the error says how to
-            build it with tf_keras.
+        TypeError: if `model` is not a tf_keras model. For a Keras 3 model, the error names
+            `tf_n2uq.from_keras3`.
         ValueError: if `model` is subclassed or not built.
     """
     if not isinstance(model, keras.Model):
@@ -40,13 +41,8 @@ def check_model(model: Any, argument: str = 'model') -> None:
 
 
 def _describe(model: Any) -> str:
-    origin = type(model).__module__.split('.')[0]
-    if origin == 'keras':
-        return (
-            f'{type(model).__name__} {getattr(model, "name", "")!r} of Keras 3. TFMOT works on '
-            'Keras 2: build the model with `import tf_keras` in place of `import keras`, or set '
-            'TF_USE_LEGACY_KERAS=1 before TensorFlow is imported and use tf.keras.'
-        )
+    if is_of_keras3(model):
+        return keras3_model_found(model)
     return (
         f'{model!r} of type {type(model).__name__}; build it with tf_keras, or load it with '
         'tf_keras.models.load_model.'

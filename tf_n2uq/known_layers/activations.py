@@ -111,10 +111,20 @@ _ACTIVATIONS = {
     'sigmoid': dataclasses.replace(_FUNCTION, fixed_range=_PROBABILITIES, form=AsInKeras()),
     'tanh': dataclasses.replace(_FUNCTION, fixed_range=_TANH, form=AsInKeras()),
     'hard_sigmoid': _hard_sigmoid(0.2),
+    'keras3_hard_sigmoid': _hard_sigmoid(1 / 6),
+    'keras3_hard_silu': _HARD_SWISH,
     'swish': _SWISH,
     'silu': _SWISH,
     'gelu': dataclasses.replace(_FUNCTION, decomposition=_gelu),
+    'keras3_gelu_tanh': dataclasses.replace(_FUNCTION, decomposition=_gelu),
     **dict.fromkeys(('elu', 'selu', 'softplus', 'softsign', 'mish', 'exponential'), _FUNCTION),
+    **{
+        f'keras3_{name}': _FUNCTION
+        for name in (
+            *('celu', 'squareplus', 'log_sigmoid', 'hard_tanh', 'tanh_shrink', 'soft_shrink'),
+            *('hard_shrink', 'sparse_plus', 'sparse_sigmoid'),
+        )
+    },
 }
 
 

@@ -14,6 +14,8 @@ from tf_n2uq._compat.keras_layers import ClassMethod, InstanceProperty, TFOpLamb
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
+from tf_n2uq.graph.keras3_objects import is_of_keras3
+from tf_n2uq.keras3 import from_keras3
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers
 from tf_n2uq.schemes.annotation.flattening import flatten
 from tf_n2uq.schemes.annotation.fusions import fuse
@@ -23,7 +25,7 @@ from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 _HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
 
 
-def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.Model:
+def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     """Annotates a model for `tfmot.quantization.keras.quantize_apply`, whatever it is made of.
 
     This function first rewrites the network with layers that the schemes know. Then it annotates
@@ -38,12 +40,14 @@ def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.M
     - Layers that `tf_keras.applications` define for themselves become others, which load without
       custom objects.
 
+    A model of Keras 3 first becomes one of tf_keras, see `tf_n2uq.from_keras3`.
+
     `Lambda` layers, and TensorFlow functions for which there is no layer, are not annotated and
     stay in float. A warning names them. A layer that has an annotation already, with or without a
     `QuantizeConfig`, keeps it.
 
     Args:
-        model: a built Sequential or Functional tf_keras model.
+        model: a built Sequential or Functional model of tf_keras or Keras 3.
         leave_out: regular expressions for the names of layers that are not annotated and so stay
             in float. An expression must match the whole name that a layer has after inner models
             have been dissolved.
@@ -52,12 +56,14 @@ def annotate(model: keras.Model, leave_out: str | Sequence[str] = ()) -> keras.M
         A new model with the weights of `model`, not compiled.
 
     Raises:
-        TypeError: if `model` is not a tf_keras model, or `leave_out` is no string and no list of
-            strings.
+        TypeError: if `model` is not a model of tf_keras or Keras 3, or `leave_out` is no string and
+            no list of strings.
         ValueError: if the model or an inner model is subclassed or not built; if a function
-            computes with a `tf.Variable` that is no weight of the model; or if an expression is
-            not valid or matches no layer.
+            computes with a `tf.Variable` that is no weight of the model; if an expression is not
+            valid or matches no layer; or if `from_keras3` has no counterpart for a layer.
     """
+    if is_of_keras3(model):
+        model = from_keras3(model)
     check_model(model)
     graph = Graph.from_model(flatten(model))
     _check_no_variables(graph)

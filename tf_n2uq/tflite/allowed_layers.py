@@ -26,7 +26,9 @@ kernel.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
@@ -107,12 +109,19 @@ def registered_classes() -> frozenset[str]:
     A file cannot add to them: only code can register a class, and only a class of the package's
     rooms counts.
     """
+    return frozenset(name for name, found in _registered() if inspect.isclass(found))
+
+
+def registered_functions() -> frozenset[str]:
+    """Returns the names of this package's own activation functions, likewise."""
+    return frozenset(name for name, found in _registered() if inspect.isfunction(found))
+
+
+def _registered() -> Iterator[tuple[str, Any]]:
     rooms = tuple(f'{room.__name__}.' for room in (layers, quantizers, schemes))
-    return frozenset(
-        name
-        for name, cls in keras.saving.get_custom_objects().items()
-        if name.startswith('tf_n2uq>') and cls.__module__.startswith(rooms)
-    )
+    for name, found in keras.saving.get_custom_objects().items():
+        if name.startswith('tf_n2uq>') and found.__module__.startswith(rooms):
+            yield name, found
 
 
 def allowed_classes() -> dict[str, frozenset[str]]:

@@ -21,8 +21,9 @@ from tf_n2uq._compat.keras_saving import (
     json_utils,
     load_weights_from_hdf5_group,
 )
-from tf_n2uq.tflite.model_config import ConfigCheck, prepared, with_learned_statistics
+from tf_n2uq.tflite.model_config import ConfigCheck, prepared
 from tf_n2uq.untrusted.refusal import RefusedError
+from tf_n2uq.untrusted.settings import with_learned_statistics
 from tf_n2uq.untrusted.stored_weights import (
     check_folder,
     count_in_checkpoint,
@@ -30,6 +31,7 @@ from tf_n2uq.untrusted.stored_weights import (
     read_config,
     unpack_weights,
     variables_like,
+    version_of_keras,
 )
 
 
@@ -72,11 +74,28 @@ def load_model(
         path.open('rb').close()
     trusted = dict(custom_objects or {})
     scope = tfmot.quantization.keras.quantize_scope()
+    _refuse_keras3(path, argument)
     try:
         with SafeModeScope(True), scope, keras.saving.custom_object_scope(trusted):
             return _reader_of(path)(path, trusted)
     except Exception as error:  # whatever a damaged file makes its reader stumble over
         raise ValueError(_message(error, argument, str(path))) from error
+
+
+def _refuse_keras3(path: Path, argument: str) -> None:
+    version = version_of_keras(path)
+    if version is None or version.startswith(('1.', '2.')):
+        return
+    way_out = (
+        'make a tf_keras model of it with tf_n2uq.from_keras3(path), and save that'
+        if zipfile.is_zipfile(path)
+        else 'load it with keras.saving.load_model, give that model to tf_n2uq.from_keras3, and '
+        'save what it returns'
+    )
+    raise ValueError(
+        f'{argument}: expected a model that tf_keras saved, got {str(path)!r}, which Keras 3 '
+        f'({version}) saved; {way_out}.'
+    )
 
 
 def _message(error: BaseException, argument: str, path: str) -> str:

@@ -17,6 +17,7 @@ from tf_n2uq.tflite.allowed_layers import (
     NAMES_OF_ARGUMENTS,
     allowed_classes,
     registered_classes,
+    registered_functions,
 )
 from tf_n2uq.untrusted.refusal import RefusedError
 from tf_n2uq.untrusted.settings import check_settings
@@ -50,6 +51,7 @@ class ConfigCheck:
             trusted: the names of the caller's own classes and functions.
         """
         self._trusted = frozenset(trusted)
+        self._functions = registered_functions()
         self._registered = registered_classes()
         self._allowed = allowed_classes()
 
@@ -113,6 +115,8 @@ class ConfigCheck:
 
     def _check_argument(self, key: str, value: Any) -> None:
         if not isinstance(value, str) or value in self._trusted:
+            return
+        if key.endswith('activation') and value in self._functions:
             return
         for end, names in NAMES_OF_ARGUMENTS.items():
             if key.endswith(end) and value not in names:
@@ -211,22 +215,3 @@ class _Layers(list):
         if self._times_left < 0:
             raise ValueError('calls of its layers wait for each other')
         return super().__iter__()
-
-
-def with_learned_statistics(config: Any) -> Any:
-    """Returns a copy of a config in which no `Normalization` is given its mean and variance.
-
-    Keras repeats given statistics for each element of the input, without a variable that tells
-    their size.
-
-    Args:
-        config: a config that has been checked.
-    """
-    if isinstance(config, list):
-        return [with_learned_statistics(value) for value in config]
-    if not isinstance(config, dict):
-        return config
-    copy = {key: with_learned_statistics(value) for key, value in config.items()}
-    if copy.get('class_name') == 'Normalization' and isinstance(copy.get('config'), dict):
-        copy['config'].update(mean=None, variance=None)
-    return copy

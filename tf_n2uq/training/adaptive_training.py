@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.graph.keras3_objects import check_compiled_with_tf_keras
 from tf_n2uq.schemes.adaptive.switching import at_bits, bit_widths, check_adaptive
 from tf_n2uq.training import argument_checks
 from tf_n2uq.training.soft_labels import SoftCrossEntropy, gives_logits, logits_of
@@ -123,9 +124,11 @@ class AdaptiveTraining(StudentTrainer):
             **kwargs: Further arguments of `tf_keras.Model.compile`, such as `jit_compile`.
 
         Raises:
+            TypeError: An optimizer, a loss or a metric is of Keras 3.
             ValueError: `loss` is given beside a teacher or missing without one, or `loss_weights`
                 is given, but all bit-widths count alike.
         """
+        check_compiled_with_tf_keras(loss=loss, metrics=metrics, weighted_metrics=weighted_metrics)
         if kwargs.get('loss_weights') is not None:
             raise ValueError(
                 'loss_weights: expected None, because all bit-widths count alike, got '

@@ -7,6 +7,12 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.graph.keras3_objects import (
+    check_compiled_with_tf_keras,
+    is_of_keras3,
+    keras3_model_found,
+)
+
 
 class StudentTrainer(keras.Model):
     """A model around a student.
@@ -34,6 +40,19 @@ class StudentTrainer(keras.Model):
             training: Whether the student runs as in training.
         """
         return self.student(inputs, training=training)
+
+    def compile(self, optimizer: Any = 'rmsprop', **kwargs: Any) -> None:
+        """Configures training, see `tf_keras.Model.compile`.
+
+        Args:
+            optimizer: A tf_keras optimizer or its name.
+            **kwargs: Further arguments of `tf_keras.Model.compile`.
+
+        Raises:
+            TypeError: An optimizer, a loss or a metric is of Keras 3.
+        """
+        check_compiled_with_tf_keras(optimizer=optimizer, **kwargs)
+        super().compile(optimizer=optimizer, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Refuses to save the trainer, because the model to save is `trainer.student`.
@@ -126,9 +145,11 @@ def check_student(student: Any) -> None:
 
 def _check_model(model: Any, name: str) -> None:
     if not isinstance(model, keras.Model):
+        if is_of_keras3(model):
+            raise TypeError(f'{name}: expected a tf_keras model, got {keras3_model_found(model)}')
         raise TypeError(
             f'{name}: expected a tf_keras model, got {type(model).__module__}.'
-            f'{type(model).__name__}. Build a Keras 3 model again with `import tf_keras as keras`.'
+            f'{type(model).__name__}. Build the model with `import tf_keras as keras`.'
         )
     if not model.built:
         raise ValueError(

@@ -21,3 +21,22 @@ def check_settings(name: str, config: dict[str, Any]) -> None:
     for setting in ('stateful', 'unroll'):
         if config.get(setting):
             raise RefusedError(f'the class {name!r} with {setting}=True', name)
+
+
+def with_learned_statistics(config: Any) -> Any:
+    """Returns a copy of a config in which no `Normalization` is given its mean and variance.
+
+    Keras repeats given statistics for each element of the input, without a variable that tells
+    their size.
+
+    Args:
+        config: a config that has been checked.
+    """
+    if isinstance(config, list):
+        return [with_learned_statistics(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    copy = {key: with_learned_statistics(value) for key, value in config.items()}
+    if copy.get('class_name') == 'Normalization' and isinstance(copy.get('config'), dict):
+        copy['config'].update(mean=None, variance=None)
+    return copy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -49,6 +50,29 @@ def read_config(archive: zipfile.ZipFile, size: int) -> Any:
     with archive.open('config.json') as file:
         # Without a number, a member may unpack to more than it claims.
         return json.loads(file.read(archive.getinfo('config.json').file_size))
+
+
+def version_of_keras(path: Path) -> str | None:
+    """Returns the version of Keras that a `.keras` or `.h5` file says it was saved by.
+
+    Args:
+        path: of any file or folder.
+
+    Returns:
+        The version, of at most 20 characters; None if the file says nothing of the kind.
+    """
+    version: Any = None
+    try:
+        if path.is_file() and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive, archive.open('metadata.json') as file:
+                version = json.loads(file.read(_SMALL)).get('keras_version')
+        elif path.is_file() and h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                version = file.attrs.get('keras_version')
+    except (AttributeError, KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile):
+        return None
+    known = isinstance(version, str) and re.fullmatch(r'\d+\.[\w.+-]{1,16}', version)
+    return version if known else None
 
 
 def unpack_weights(archive: zipfile.ZipFile, folder: str) -> Path:

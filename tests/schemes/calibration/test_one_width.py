@@ -124,7 +124,7 @@ def test_models_that_cannot_be_calibrated_are_refused():
 
     images = np.zeros((4, 8, 8, 3), np.float32)
     modern = keras3.Sequential([keras3.Input((8, 8, 3)), keras3.layers.Flatten()])
-    with pytest.raises(TypeError, match='Keras 3.*import tf_keras'):
+    with pytest.raises(TypeError, match='Keras 3.*tf_n2uq.from_keras3'):
         tf_n2uq.calibrate(modern, images)
     with pytest.raises(ValueError, match='expected a quantized model.*quantize_apply'):
         tf_n2uq.calibrate(float_network('residual'), images)

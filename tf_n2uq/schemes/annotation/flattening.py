@@ -43,7 +43,7 @@ def flatten(model: keras.Model) -> keras.Model:
 class _Flattener:
     def __init__(self, model: keras.Model) -> None:
         self.graph = Graph(model.name, isinstance(model, keras.Sequential))
-        self._reader = CallReader(self.graph, _flat_names(model))
+        self._reader = CallReader(self.graph, flat_names(model))
         refs: dict[int, Ref] = {}
         self.graph.outputs = self._read(model, refs, training=None)
         self.graph.nested_inputs = tf.nest.map_structure(
@@ -96,7 +96,7 @@ class _Flattener:
             step.kwargs = {'training': training, **step.kwargs}
 
 
-def _flat_names(model: keras.Model) -> dict[int, str]:
+def flat_names(model: keras.Model) -> dict[int, str]:
     """Returns a unique name for each layer, by the id of the layer.
 
     Layers of outer models choose their names before those of inner models.
