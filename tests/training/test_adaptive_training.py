@@ -222,5 +222,3 @@ def test_wrong_arguments_are_named(blobs):
         trainer.compile('sgd', cross_entropy, loss_weights=[1.0])
     with pytest.raises(ValueError, match='loss: expected None, because the teacher'):
         AdaptiveTraining(model, float_model(seed=3)).compile('sgd', cross_entropy)
-    with pytest.raises(NotImplementedError, match='trainer.student.save'):
-        trainer.save('model.keras')

@@ -223,11 +223,25 @@ def test_checkpoints_hold_student_and_optimizer_and_no_teacher(dense_model, batc
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize('name', ['trainer.keras', 'trainer.h5', 'trainer'])
-def test_saving_the_trainer_as_a_model_says_what_to_save(dense_model, tmp_path, name):
+@pytest.mark.parametrize('name', ['best.keras', 'best.h5', 'best.weights.h5'])
+def test_callbacks_of_keras_keep_the_best_student(dense_model, batches, tmp_path, name):
+    path = str(tmp_path / name)
     trainer = Distillation(dense_model(1), dense_model(2))
-    with pytest.raises(NotImplementedError, match=r'trainer\.student\.save'):
-        trainer.save(str(tmp_path / name))
+    trainer.compile(N2UQAdam(0.02, multipliers={}))
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, monitor='val_loss', save_best_only=True, save_weights_only='weights' in name
+    )
+    stop = keras.callbacks.EarlyStopping('val_accuracy', patience=1, restore_best_weights=True)
+    trainer.fit(batches, validation_data=batches, epochs=4, callbacks=[checkpoint, stop], verbose=0)
+    if 'weights' in name:
+        loaded = dense_model(3)
+        loaded.load_weights(path)
+    else:
+        loaded = keras.models.load_model(path)
+    again = Distillation(loaded, dense_model(2))
+    again.compile()
+    best = again.evaluate(batches, verbose=0, return_dict=True)['loss']
+    assert best == pytest.approx(checkpoint.best, rel=1e-5)
 
 
 def test_two_replicas_train_like_one(tmp_path):
@@ -322,14 +336,14 @@ def sharing(student):
         (
             four_classes,
             ValueError,
-            r'teacher: expected outputs of the shape \(None, 3\), .* got \(None, 4\)',
+            r'teacher: expected outputs of the shapes \[\(None, 3\)\], .* got \[\(None, 4\)\]',
         ),
         (
             other_inputs,
             ValueError,
-            r'teacher: expected inputs of the shape \(None, 8\), .* got \(None, 5\)',
+            r'teacher: expected inputs of the shapes \[\(None, 8\)\], .* got \[\(None, 5\)\]',
         ),
-        (two_outputs, ValueError, 'teacher: expected a model with one output'),
+        (two_outputs, ValueError, 'teacher: expected outputs of the shapes'),
         (sharing, ValueError, 'teacher: expected variables of its own'),
     ],
 )
@@ -353,6 +367,11 @@ def test_subclassed_models_work_when_told_what_they_give(blobs):
         ({'temperature': 'hot'}, TypeError, 'temperature: expected'),
         ({'temperature': 0}, ValueError, 'temperature: expected'),
         ({'temperature': float('nan')}, ValueError, 'temperature: expected'),
+        ({'labels_weight': 1.5}, ValueError, 'labels_weight: expected at most 1'),
+        ({'loss_weights': -1}, ValueError, 'loss_weights: expected at least 0'),
+        ({'loss_weights': 'all'}, TypeError, 'loss_weights: expected a number'),
+        ({'loss': {'no_such': 'mse'}}, ValueError, 'loss: expected names of outputs'),
+        ({'labels_loss': ['mse', 'mse']}, ValueError, 'labels_loss: expected 1 entries'),
     ],
 )
 def test_bad_options_are_named(dense_model, options, error, words):
@@ -366,5 +385,167 @@ def test_frozen_student_and_a_loss_of_ones_own_are_refused(dense_model):
     with pytest.raises(ValueError, match='student: expected a model with trainable variables'):
         Distillation(frozen, dense_model(2))
     trainer = Distillation(dense_model(1), dense_model(2))
-    with pytest.raises(ValueError, match='loss: expected None'):
+    with pytest.raises(ValueError, match=r'loss: expected None.*Distillation\(loss=…\)'):
         trainer.compile(loss='mse')
+
+
+def detector(seed, as_outputs=list):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((8,))
+    heads = [
+        keras.layers.Dense(3, 'softmax', name='label')(inputs),
+        keras.layers.Dense(4, name='box')(inputs),
+    ]
+    return keras.Model(inputs, as_outputs(heads))
+
+
+def by_name(heads):
+    return dict(zip(['label', 'box'], heads, strict=True))
+
+
+def labels_of_detector(count):
+    rng = np.random.default_rng(3)
+    boxes = rng.random((count, 4)).astype(np.float32)
+    return {'label': rng.integers(0, 3, count), 'box': boxes}
+
+
+@pytest.mark.parametrize('as_outputs', [list, by_name])
+@pytest.mark.parametrize('labels_weight', [None, 0.25])
+def test_the_loss_of_several_outputs_is_the_weighted_sum_of_theirs(
+    blobs, as_outputs, labels_weight
+):
+    points, _ = blobs
+    labels = labels_of_detector(len(points))
+    student, teacher = detector(1, as_outputs), detector(2, as_outputs)
+    learned = {} if labels_weight is None else {'labels_loss': {'box': 'mae'}}
+    share = labels_weight or 0.0
+    trainer = Distillation(
+        student,
+        teacher,
+        temperature=2.0,
+        loss={'box': 'mse'},
+        loss_weights={'box': 0.5},
+        labels_weight=0.25,
+        **learned,
+    )
+    trainer.compile()
+    result = trainer.evaluate(points, labels, batch_size=192, verbose=0, return_dict=True)
+    (one, of_box), (two, to_box) = (
+        [each.numpy() for each in (nest if as_outputs is list else [nest['label'], nest['box']])]
+        for nest in (student(points), teacher(points))
+    )
+    of_label = hand_computed_loss(np.log(two), np.log(one), 2.0).mean()
+    of_teacher, absolute = np.mean((of_box - to_box) ** 2), np.mean(np.abs(of_box - labels['box']))
+    expected = of_label + 0.5 * ((1 - share) * of_teacher + share * absolute)
+    assert result['loss'] == pytest.approx(expected, rel=1e-4)
+    assert result['label_loss'] == pytest.approx(of_label, rel=1e-4)
+    assert result['box_loss'] == pytest.approx(of_teacher, rel=1e-4)
+    assert result['box_mae'] == pytest.approx(absolute, rel=1e-4)
+    assert result['label_accuracy'] == pytest.approx(np.mean(one.argmax(-1) == labels['label']))
+    if labels_weight:
+        assert result['labels_loss'] == pytest.approx(0.5 * share * absolute, rel=1e-4)
+        assert result['teacher_loss'] + result['labels_loss'] == pytest.approx(result['loss'])
+        assert result['box_labels_loss'] == pytest.approx(absolute, rel=1e-4)
+
+
+def test_a_regression_follows_the_teacher_and_labels_as_they_are_weighed(blobs):
+    points, _ = blobs
+    targets = points[:, :1]
+
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(1)])
+
+    student, teacher = model(1), model(2)
+    trainer = Distillation(student, teacher, labels_loss='mae', labels_weight=0.25)
+    trainer.compile(keras.optimizers.SGD(0.01))
+    before = trainer.evaluate(points, targets, batch_size=192, verbose=0, return_dict=True)
+    numbers, taught = student(points).numpy(), teacher(points).numpy()
+    expected = 0.75 * np.mean((numbers - taught) ** 2) + 0.25 * np.mean(np.abs(numbers - targets))
+    assert before['loss'] == pytest.approx(expected, rel=1e-5)
+    assert before['mae'] == pytest.approx(np.mean(np.abs(numbers - targets)), rel=1e-5)
+    history = trainer.fit(points, targets, epochs=4, verbose=0).history
+    assert history['loss'][-1] < 0.8 * before['loss']
+    with pytest.raises(ValueError, match='data: expected labels, because there is a labels_loss'):
+        trainer.evaluate(points, verbose=0)
+
+
+def test_a_single_sigmoid_unit_trains(blobs):
+    points, labels = blobs
+    is_first = (labels == 0).astype(int)
+
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(1, 'sigmoid')])
+
+    student, teacher = model(1), model(2)
+    trainer = Distillation(student, teacher)
+    trainer.compile(keras.optimizers.Adam(0.1))
+    before = trainer.evaluate(points, is_first, verbose=0, return_dict=True)
+    p, q = (np.float64(each(points)) for each in (teacher, student))
+    expected = -np.mean(p * np.log(q) + (1 - p) * np.log(1 - q))
+    assert before['loss'] == pytest.approx(expected, rel=1e-4)
+    assert before['accuracy'] == pytest.approx(np.mean((q[:, 0] > 0.5) == is_first))
+    trainer.fit(points, epochs=10, verbose=0)
+    assert np.abs(student(points) - teacher(points)).mean() < 0.4 * np.abs(p - q).mean()
+
+
+def test_data_come_in_every_form_that_keras_takes(blobs):
+    points, _ = blobs
+    labels = labels_of_detector(len(points))
+    in_list = (labels['label'], labels['box'])
+    weights = np.linspace(0.0, 2.0, len(points)).astype(np.float32)
+    one_hot = {**labels, 'label': np.eye(3, dtype=np.float32)[labels['label']]}
+    slices = tf.data.Dataset.from_tensor_slices
+    data = {
+        'dictionary': (points, labels),
+        'list': (points, list(in_list)),
+        'one-hot': (points, one_hot),
+        'tf.data of dictionaries': (slices((points, labels)).batch(192),),
+        'tf.data of tuples': (slices((points, in_list)).batch(192),),
+        'weights': (slices((points, labels, weights)).batch(192),),
+        'weights by name': (slices((points, labels, {'box': weights})).batch(192),),
+    }
+    losses = {}
+    for name, given in data.items():
+        trainer = Distillation(detector(1), detector(2), loss={'box': 'mse'})
+        trainer.compile()
+        found = trainer.evaluate(*given, batch_size=None if len(given) == 1 else 192, verbose=0)
+        losses[name] = dict(zip(trainer.metrics_names, found, strict=True))
+    same = ['dictionary', 'list', 'one-hot', 'tf.data of dictionaries', 'tf.data of tuples']
+    for name in same[1:]:
+        assert losses[name] == pytest.approx(losses['dictionary'], rel=1e-5), name
+    assert losses['weights']['label_loss'] != pytest.approx(losses['list']['label_loss'], rel=1e-3)
+    by_name = losses['weights by name']
+    assert by_name['label_loss'] == pytest.approx(losses['list']['label_loss'], rel=1e-5)
+    assert by_name['box_loss'] == pytest.approx(losses['weights']['box_loss'], rel=1e-5)
+
+
+def test_weights_of_examples_weigh_the_pixels_of_maps():
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential(
+            [keras.layers.Input((3, 3, 2)), keras.layers.Conv2D(1, 1, activation='sigmoid')]
+        )
+
+    images = np.random.default_rng(0).random((3, 3, 3, 2)).astype(np.float32)
+    student, teacher, weights = model(1), model(2), np.float32([0.0, 1.0, 5.0])
+    trainer = Distillation(student, teacher, loss='mse')
+    trainer.compile()
+    masks = np.zeros((3, 3, 3, 1), np.float32)
+    found = trainer.evaluate(images, masks, sample_weight=weights, verbose=0, return_dict=True)
+    losses = np.mean((student(images) - teacher(images)) ** 2, axis=(1, 2, 3))
+    assert found['loss'] == pytest.approx(np.mean(weights * losses), rel=1e-4)
+
+
+def test_class_weights_weigh_the_examples(dense_model, blobs):
+    points, labels = blobs
+    losses = []
+    for given in (
+        {'class_weight': {0: 1.0, 1: 0.0, 2: 3.0}},
+        {'sample_weight': np.float32([1, 0, 3])[labels]},
+    ):
+        trainer = Distillation(dense_model(1), dense_model(2))
+        trainer.compile(keras.optimizers.SGD(0.0))
+        losses += trainer.fit(points, labels, batch_size=192, verbose=0, **given).history['loss']
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -34,12 +34,41 @@ def test_its_weights_are_the_students_and_are_saved(dense_model, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_is_not_saved_as_a_model(dense_model, tmp_path):
+@pytest.mark.parametrize('name', ['model.keras', 'model.h5', 'model'])
+def test_saving_it_saves_the_student(dense_model, blobs, tmp_path, name):
     trainer = StudentTrainer(dense_model(1))
-    with pytest.raises(NotImplementedError, match=r'trainer\.student\.save'):
-        trainer.save(str(tmp_path / 'trainer.keras'))
-    with pytest.raises(NotImplementedError, match=r'trainer\.save_weights'):
-        trainer.get_config()
+    trainer.save(str(tmp_path / name))
+    loaded = keras.models.load_model(tmp_path / name)
+    np.testing.assert_array_equal(loaded(blobs[0]), trainer.student(blobs[0]))
+
+
+@pytest.mark.parametrize('name', ['saved.weights.h5', 'saved.h5', 'saved'])
+def test_saved_weights_are_those_of_the_student_alone_too(dense_model, tmp_path, name):
+    trainer = StudentTrainer(dense_model(1))
+    trainer.compile('adam')
+    trainer.save_weights(str(tmp_path / name))
+    assert getattr(trainer.student, 'optimizer', None) is None
+    student = dense_model(2)
+    student.load_weights(str(tmp_path / name))
+    again = StudentTrainer(dense_model(3))
+    again.load_weights(str(tmp_path / name))
+    for loaded in (student, again.student):
+        for one, other in zip(trainer.student.weights, loaded.weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_it_has_no_config(dense_model):
+    with pytest.raises(NotImplementedError, match=r'trainer\.save'):
+        StudentTrainer(dense_model(1)).get_config()
+
+
+def test_outputs_have_the_names_of_the_student():
+    inputs = keras.Input((4,))
+    one, other = (keras.layers.Dense(2, name=name) for name in ('one', 'other'))
+    assert StudentTrainer(keras.Model(inputs, [other(inputs), one(inputs)])).output_names == [
+        'other',
+        'one',
+    ]
 
 
 def test_what_is_untracked_is_no_part_of_the_model(dense_model):
@@ -75,7 +104,9 @@ def test_student_and_teacher_are_two_models_of_the_same_shapes(dense_model):
     with pytest.raises(ValueError, match=r'teacher: expected variables of its own, .* in 8 cases'):
         check_student_and_teacher(student, around)
     wider = keras.Sequential([keras.layers.Input((9,)), keras.layers.Dense(3)])
-    with pytest.raises(ValueError, match=r'expected inputs of the shape \(None, 8\), .* \(None, 9'):
+    with pytest.raises(
+        ValueError, match=r'expected inputs of the shapes \[\(None, 8\)\], .* \[\(None, 9\)\]'
+    ):
         check_student_and_teacher(student, wider)
 
 
@@ -89,3 +120,31 @@ def test_a_size_that_is_not_known_fits_all(dense_model, size, fits):
     expected = contextlib.nullcontext() if fits else pytest.raises(ValueError, match='inputs of')
     with expected:
         check_student_and_teacher(student, teacher)
+
+
+def two_heads(as_outputs, names=('one', 'other')):
+    inputs = keras.Input((4,))
+    return keras.Model(
+        inputs, as_outputs([keras.layers.Dense(2, name=name)(inputs) for name in names])
+    )
+
+
+def by_key(keys):
+    return lambda heads: dict(zip(keys, heads, strict=True))
+
+
+def test_several_outputs_come_in_the_same_structure_and_order():
+    check_student_and_teacher(two_heads(list), two_heads(list))
+    check_student_and_teacher(two_heads(list), two_heads(list, ('left', 'right')))
+    check_student_and_teacher(two_heads(by_key('ab')), two_heads(by_key('ba')))
+    for other in (
+        two_heads(by_key('ab')),
+        two_heads(list, ('other', 'one')),
+    ):
+        with pytest.raises(ValueError, match='teacher: expected the outputs of student, a list of'):
+            check_student_and_teacher(two_heads(list), other)
+    with pytest.raises(ValueError, match='a dictionary of a, b, got a dictionary of b, c'):
+        check_student_and_teacher(two_heads(by_key('ab')), two_heads(by_key('bc')))
+    one = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match='expected outputs of the shapes'):
+        check_student_and_teacher(two_heads(list), one)

@@ -33,7 +33,7 @@ def test_the_mean_loss_is_that_of_all_batches():
     scores = WidthScores(2, cross_entropy(), (), ())
     losses = [float(scores.loss(LABELS, LOGITS * factor, None)) for factor in (1.0, 3.0)]
     assert losses[0] != losses[1]
-    assert float(scores.mean_loss) == pytest.approx(np.mean(losses))
+    assert float(scores.metrics[0].result()) == pytest.approx(np.mean(losses))
 
 
 def test_sample_weights_weigh_the_loss_and_the_weighted_metrics_alone():

@@ -145,3 +145,8 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     metrics and the optimizer, and looks into every attribute of every layer.
     """
     yield from model._flatten_layers()
+
+
+def output_number(tensor: Any) -> int:
+    """Returns which of the outputs of its layer a KerasTensor is, from 0."""
+    return tensor._keras_history.tensor_index

@@ -20,6 +20,8 @@ class GraphFunction:
 
     Attributes:
         inputs: shapes and dtypes of the inputs, `tf.TensorSpec`s in the order of the graph.
+        input_names: names of the inputs in this order: the keys of a dictionary, and else the names
+            of their layers.
     """
 
     def __init__(self, graph: Graph, outputs: list[Ref], bypassed: Collection[str] = ()) -> None:
@@ -32,6 +34,9 @@ class GraphFunction:
         """
         self._graph, self._outputs, self._bypassed = graph, outputs, frozenset(bypassed)
         self.inputs = [graph.specs[ref] for ref in graph.inputs]
+        nest = graph.nested_inputs
+        keys = sorted(nest) if isinstance(nest, dict) else [ref.step for ref in graph.inputs]
+        self.input_names = [str(key) for key in keys]
         needed = {ref.step for ref in outputs}
         for step in reversed(graph.in_order()):
             if step.name in needed:

@@ -20,6 +20,7 @@ from tf_n2uq.schemes.annotation.application_layers import replace_application_la
 from tf_n2uq.schemes.annotation.flattening import flatten
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
+from tf_n2uq.schemes.rewrite.output_names import name_outputs
 
 # These layers compute with code of the user, which no scheme can know.
 _HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
@@ -33,7 +34,8 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     computes the same as `model`, up to rounding in float:
 
     - Models inside the model are dissolved into their layers. A layer whose name is taken gets
-      the inner model's name in front.
+      the inner model's name in front. The last layer of an inner model at the end gets the name of
+      this inner model, so that the outputs keep their names.
     - TensorFlow functions of tensors (`x + 1`, `tf.nn.relu(x)`, …) become layers of the same
       name. A `tf.stop_gradient` no longer stops the gradient.
     - Hard swish and hard sigmoid, written as several layers, become one.
@@ -66,14 +68,26 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
         model = from_keras3(model)
     check_model(model)
     graph = Graph.from_model(flatten(model))
+    names = _output_names(model)
     _check_no_variables(graph)
     configs = _unwrap(graph)
     left_out = _matching(graph, leave_out)
     replace_operators(graph)
     replace_application_layers(graph)
     fuse(graph, left_out | {name for name, config in configs.items() if config is not None})
+    name_outputs(graph, names)
     _wrap(graph, configs, left_out)
     return graph.to_model()
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Returns the names of the outputs without annotations, which have names of their own."""
+    annotated = {
+        layer.name: layer.layer.name
+        for layer in model.layers
+        if isinstance(layer, QuantizeAnnotate)
+    }
+    return [annotated.get(name, name) for name in model.output_names]
 
 
 def _check_no_variables(graph: Graph) -> None:

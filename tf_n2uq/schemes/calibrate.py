@@ -35,8 +35,9 @@ def calibrate(model: keras.Model, dataset: Any, verbose: int = 1, seed: int = 0)
 
     Args:
         model: a model from `quantize_apply` with a scheme of this project; changed in place.
-        dataset: a `tf.data.Dataset`, an iterable of batches, or one array. A batch is the model's
-            input, or a tuple that starts with the input, as for `fit`. Labels are not read.
+        dataset: a `tf.data.Dataset`, an iterable of batches, one array, or a dictionary of arrays
+            by the names of inputs. A batch is the model's input, or a tuple that starts with the
+            input, as for `fit`. Labels are not read.
         verbose: 1 for a progress bar, 0 for silence.
         seed: the seed of the random positions at which tensors are sampled.
 

@@ -13,9 +13,10 @@ from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
 from tf_n2uq.tflite.network.completion import complete
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.output_structure import mark_dictionary
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
-from tf_n2uq.tflite.signature_names import input_names, output_names
+from tf_n2uq.tflite.signature_names import input_names, output_names, returns_dictionary
 from tf_n2uq.tflite.targets import PLANNERS, passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
@@ -27,8 +28,8 @@ def convert(
     *,
     bits: int | None = None,
     representative_dataset: Any | None = None,
-    inference_input_type: tf.DType = tf.float32,
-    inference_output_type: tf.DType = tf.float32,
+    inference_input_type: tf.DType | str = tf.float32,
+    inference_output_type: tf.DType | str = tf.float32,
     target: Literal['xnnpack', 'micro'] = 'xnnpack',
     optimize_for: Literal['latency', 'size'] | None = None,
     batch_size: int = 1,
@@ -50,7 +51,7 @@ def convert(
             training (`tensor_bits=None`, layers left in float): batches as for
             `tf_n2uq.calibrate`, or a function as for `tf.lite.TFLiteConverter`.
         inference_input_type: what the file takes: tf.float32 (quantized by its first operator),
-            tf.int8 or tf.uint8.
+            tf.int8 or tf.uint8; or the name of one of them, such as 'uint8'.
         inference_output_type: what the file returns, likewise.
         target: whose kernels the file is written for. 'xnnpack': phones, PCs, a Raspberry Pi.
             'micro': TensorFlow Lite Micro, for microcontrollers; `micro_arena` tells the memory
@@ -83,20 +84,18 @@ def convert(
     """
     check_quantized_model(model)
     passes = passes_of(target, optimize_for)
-    for name, value in (
-        ('inference_input_type', inference_input_type),
-        ('inference_output_type', inference_output_type),
-    ):
-        if value not in _INTERFACE_TYPES:
-            raise ValueError(f'{name}: expected tf.float32, tf.int8 or tf.uint8, got {value!r}.')
+    input_type = _interface_type(inference_input_type, 'inference_input_type')
+    output_type = _interface_type(inference_output_type, 'inference_output_type')
     signature = _signature(model, batch_size)
     model = _at_bits(model, bits)
     completed = complete(model, representative_dataset, allow_float)
     network = IntegerNetwork(
         *completed, planner=PLANNERS[target], halves_kernels=optimize_for == 'size'
     )
-    file = _run_converter(network, signature, inference_input_type, inference_output_type)
+    file = _run_converter(network, signature, input_type, output_type)
     sign(file, input_names(model), output_names(model))
+    if returns_dictionary(model):
+        mark_dictionary(file)
     for each in passes(network.plans):
         each(file)
     content = flatbuffer.write(file)
@@ -105,6 +104,20 @@ def convert(
     else:
         check_integer_file(file, content, target)
     return content
+
+
+def _interface_type(value: Any, name: str) -> tf.DType:
+    """Returns the type that a user names, as a type of TensorFlow or NumPy or by its name."""
+    try:
+        found = tf.as_dtype(value)
+    except TypeError:
+        found = None
+    if found not in _INTERFACE_TYPES:
+        raise ValueError(
+            f"{name}: expected tf.float32, tf.int8 or tf.uint8, or one of their names, 'float32', "
+            f"'int8' or 'uint8', got {value!r}. Give one of these."
+        )
+    return found
 
 
 def _at_bits(model: keras.Model, bits: int | None) -> keras.Model:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -27,12 +29,11 @@ def output_names(model: keras.Model) -> list[str]:
     """Returns the names of the outputs in the order of `model.outputs`.
 
     An output that is an entry of a dictionary has the name of its key. Any other output has the
-    name that its layer has in the float model, although the rewrite has put quantizers behind this
-    layer, has wrapped it, or has made an own layer of its activation. If several outputs come from
-    one layer, Keras' numbers tell them apart: `head`, `head_1`.
+    name that its layer has in the float model, which the rewrite gives to the last layer. If
+    several outputs come from one layer, Keras' numbers tell them apart: `head`, `head_1`.
 
-    A layer that the rewrite has taken apart cannot be told from layers of the user. So its output
-    has the name of its last part, such as `resizing_up`.
+    In networks of earlier versions, the last layer has another name, such as `head_range`. Their
+    outputs have the name of the layer that the rewrite has wrapped, or has put quantizers behind.
 
     Args:
         model: a quantized Sequential or Functional model.
@@ -40,6 +41,15 @@ def output_names(model: keras.Model) -> list[str]:
     graph = Graph.of_layers(model)
     names = [_float_name(graph, ref) for ref in tf.nest.flatten(graph.outputs)]
     return _keys(nested_outputs(model)) or _numbered(names)
+
+
+def returns_dictionary(model: keras.Model) -> bool:
+    """Tells whether a model returns a dictionary of outputs, whose keys name them.
+
+    Args:
+        model: a built Sequential or Functional model.
+    """
+    return bool(_keys(nested_outputs(model)))
 
 
 def _keys(nest: object) -> list[str]:
@@ -64,7 +74,12 @@ def _numbered(names: list[str]) -> list[str]:
 def _float_name(graph: Graph, ref: Ref) -> str:
     """Returns the name that the layer behind a tensor has in the float model."""
     step = _maker(graph, ref)
-    layer = _float_layer(step)
+    layer, last = _float_layer(step), graph.producer(ref).layer
+    places = '|'.join(re.escape(name) for name in {step.layer.name, layer.name})
+    if isinstance(last, Quantize) and not re.fullmatch(
+        rf'({places})_(range|thresholds)(_\d+)?', last.name
+    ):
+        return last.name
     if len(step.inputs) != 1:
         return layer.name
     front = _maker(graph, step.inputs[0])

@@ -10,7 +10,8 @@ import tf_keras as keras
 from tf_n2uq.graph.keras3_objects import check_compiled_with_tf_keras
 from tf_n2uq.schemes.adaptive.switching import at_bits, bit_widths, check_adaptive
 from tf_n2uq.training import argument_checks
-from tf_n2uq.training.soft_labels import SoftCrossEntropy, gives_logits, logits_of
+from tf_n2uq.training.losses.outputs_of_student import like_outputs, weights_like_outputs
+from tf_n2uq.training.losses.teacher_losses import teacher_losses
 from tf_n2uq.training.student_trainer import (
     StudentTrainer,
     Untracked,
@@ -44,8 +45,7 @@ class AdaptiveTraining(StudentTrainer):
         student: The model that is trained and that the user keeps.
 
     Args:
-        student: A model from `quantize_apply` with `AdaBitsScheme`, with one output of shape
-            `[batch, ..., classes]`.
+        student: A model from `quantize_apply` with `AdaBitsScheme`.
         teacher: A built tf_keras model, as for `Distillation`: its soft labels take the place of
             the labels. With None the network learns from labels.
         inplace_distillation: Whether the highest bit-width alone learns from labels or teacher,
@@ -55,15 +55,16 @@ class AdaptiveTraining(StudentTrainer):
             soft labels.
         temperature: The temperature of soft labels, finite and above zero, see `Distillation`. It
             is 1.0 where there are no soft labels.
+        distillation_loss: The loss of outputs and soft labels, as `loss` of `Distillation`. With
+            None the heads decide. It is None where there are no soft labels.
         **kwargs: Arguments of `tf_keras.Model`, such as `name`.
 
     Raises:
         TypeError: A model is not a tf_keras model, `inplace_distillation` is not a bool,
             `from_logits` is not a bool or None, or `temperature` is not a number.
-        ValueError: `student` is not adaptive, is not built, has nothing to train or several
-            outputs; the teacher does not fit; `temperature` is out of range, or is given without
-            soft labels; or `from_logits` is None and the last layer of a model cannot be found or
-            is a sigmoid.
+        ValueError: `student` is not adaptive, is not built, or has nothing to train; the teacher
+            does not fit; `temperature` is out of range; it or `distillation_loss` is given without
+            soft labels; or nothing tells which loss an output has, see `Distillation`.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class AdaptiveTraining(StudentTrainer):
         inplace_distillation: bool = False,
         from_logits: bool | None = None,
         temperature: float = 1.0,
+        *,
+        distillation_loss: Any = None,
         **kwargs: Any,
     ) -> None:
         if teacher is None:
@@ -80,29 +83,30 @@ class AdaptiveTraining(StudentTrainer):
         else:
             check_student_and_teacher(student, teacher)
         check_adaptive(student)
-        if len(student.outputs) != 1:
-            raise ValueError(
-                f'student: expected a model with one output, got {student.name!r} with '
-                f'{len(student.outputs)}. Build a model of the output that is to be learned.'
-            )
         argument_checks.true_or_false(inplace_distillation, 'inplace_distillation')
         argument_checks.bool_or_none(from_logits, 'from_logits')
         temperature = argument_checks.number_above_zero(temperature, 'temperature')
         has_soft_labels = teacher is not None or inplace_distillation
-        if temperature != 1.0 and not has_soft_labels:
-            raise ValueError(
-                f'temperature: expected 1.0 without soft labels, got {temperature!r}. Give a '
-                'teacher or inplace_distillation=True, or leave the temperature out.'
-            )
+        for name, value, default in (
+            ('temperature', temperature, 1.0),
+            ('distillation_loss', distillation_loss, None),
+        ):
+            if value != default and not has_soft_labels:
+                raise ValueError(
+                    f'{name}: expected {default} without soft labels, got {value!r}. Give a '
+                    'teacher or inplace_distillation=True, or leave it out.'
+                )
         super().__init__(student, **kwargs)
-        self._soft = SoftCrossEntropy(temperature)
         self._inplace = inplace_distillation
         self._teacher = Untracked(teacher)
         self._scores: Untracked = Untracked([])
-        if has_soft_labels:
-            self._student_gives_logits = gives_logits(student, from_logits, 'student')
-        if teacher is not None:
-            self._teacher_gives_logits = gives_logits(teacher, from_logits, 'teacher')
+
+        def losses_from(model: keras.Model) -> Any:
+            found = teacher_losses(student, model, distillation_loss, from_logits, temperature)
+            return like_outputs(student, [each.loss for each in found])
+
+        self._loss_of_teacher = Untracked(None if teacher is None else losses_from(teacher))
+        self._loss_inplace = Untracked(losses_from(student) if inplace_distillation else None)
 
     def compile(
         self,
@@ -147,9 +151,13 @@ class AdaptiveTraining(StudentTrainer):
         super().compile(optimizer=optimizer, **kwargs)
         held: list[WidthScores] = []
         for bits in bit_widths(self.student):
-            is_soft = loss is None or (self._inplace and bool(held))
-            own_loss = self._soft if is_soft else loss
-            held.append(WidthScores(bits, own_loss, metrics or (), weighted_metrics or ()))
+            own_loss = self._loss_of_teacher.held if loss is None else loss
+            if self._inplace and held:
+                own_loss = self._loss_inplace.held
+            scores = WidthScores(
+                bits, own_loss, metrics or [], weighted_metrics or [], self.output_names
+            )
+            held.append(scores)
         self._scores = Untracked([TotalLoss(held), held])
 
     @property
@@ -173,7 +181,7 @@ class AdaptiveTraining(StudentTrainer):
         x, y, sample_weight = self._unpacked(data)
         variables = self.trainable_variables
         gradients: list[tf.Tensor | None] = [None] * len(variables)
-        soft = self._teacher_logits(x)
+        soft = self._teacher_outputs(x)
         for number, scores in enumerate(self._scores.held[1]):
             # A bit-width begins when the one before has its gradients, and frees its activations.
             before = [gradient for gradient in gradients if gradient is not None]
@@ -201,7 +209,7 @@ class AdaptiveTraining(StudentTrainer):
             ValueError: There are neither labels nor a teacher.
         """
         x, y, sample_weight = self._unpacked(data)
-        soft = self._teacher_logits(x)
+        soft = self._teacher_outputs(x)
         for number, scores in enumerate(self._scores.held[1]):
             with at_bits(self.student, scores.bits):
                 prediction = self.student(x, training=False)
@@ -226,32 +234,27 @@ class AdaptiveTraining(StudentTrainer):
         self,
         scores: WidthScores,
         labels: Any,
-        soft: tf.Tensor | None,
-        prediction: tf.Tensor,
+        soft: Any,
+        prediction: Any,
         sample_weight: Any,
         regularization: Any,
     ) -> tf.Tensor:
-        if soft is None:
-            return scores.loss(labels, prediction, sample_weight, regularization)
-        logits = logits_of(prediction, self._student_gives_logits)
-        return scores.loss(soft, logits, sample_weight, regularization)
+        target = labels if soft is None else soft
+        weights = weights_like_outputs(prediction, sample_weight)
+        return scores.loss(target, prediction, weights, regularization)
 
-    def _teacher_logits(self, x: Any) -> tf.Tensor | None:
+    def _teacher_outputs(self, x: Any) -> Any:
         teacher = self._teacher.held
-        if teacher is None:
-            return None
-        return logits_of(teacher(x, training=False), self._teacher_gives_logits)
+        return None if teacher is None else teacher(x, training=False)
 
-    def _soft_labels_after(
-        self, number: int, soft: tf.Tensor | None, prediction: tf.Tensor
-    ) -> tf.Tensor | None:
+    def _soft_labels_after(self, number: int, soft: Any, prediction: Any) -> Any:
         """Returns the soft labels of the next bit-width.
 
         With inplace distillation they come from the highest bit-width, which has number 0.
         """
         if not self._inplace or number > 0:
             return soft
-        return tf.stop_gradient(logits_of(prediction, self._student_gives_logits))
+        return tf.nest.map_structure(tf.stop_gradient, prediction)
 
 
 def _sum(old: tf.Tensor | None, new: tf.Tensor | None) -> tf.Tensor | None:

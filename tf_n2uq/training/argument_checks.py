@@ -62,6 +62,23 @@ def number_above_zero(value: Any, name: str) -> float:
     return number
 
 
+def share(value: Any, name: str) -> float:
+    """Returns a real number from zero to one as a float.
+
+    Args:
+        value: The user's value.
+        name: The name of the user's argument, for the error.
+
+    Raises:
+        TypeError: `value` is not a real number.
+        ValueError: `value` is NaN, infinite, negative or above one.
+    """
+    number = number_from_zero(value, name)
+    if number > 1:
+        raise ValueError(f'{name}: expected at most 1, got {value!r}. Give a share, 0..1.')
+    return number
+
+
 def positive_integer(value: Any, name: str) -> int:
     """Returns an integer of at least one as an int.
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import is_functional, nested_outputs
 from tf_n2uq.graph.keras3_objects import (
     check_compiled_with_tf_keras,
     is_of_keras3,
     keras3_model_found,
 )
+from tf_n2uq.training.losses.heads import head_names
 
 
 class StudentTrainer(keras.Model):
     """A model around a student.
 
-    The trainer saves its weights and its optimizer. The model to save is its student.
+    Whatever saves the trainer, such as Keras' callbacks, saves the student. The structure of inputs
+    and outputs is that of the student, and so are the names of outputs.
 
     Attributes:
         student: The model that is trained and that the user keeps.
@@ -30,10 +35,11 @@ class StudentTrainer(keras.Model):
     def __init__(self, student: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.student = student
+        self.output_names = head_names(student) if is_functional(student) else None
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
-        """Returns the student's output.
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns the student's outputs.
 
         Args:
             inputs: The student's inputs.
@@ -55,26 +61,61 @@ class StudentTrainer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Refuses to save the trainer, because the model to save is `trainer.student`.
+        """Saves the student, as `student.save` does. The trainer itself is no model to save.
 
-        Raises:
-            NotImplementedError: Always.
+        `tf_keras.callbacks.ModelCheckpoint` calls this method.
+
+        Args:
+            *args: Arguments of `tf_keras.Model.save`, first the path.
+            **kwargs: Likewise.
         """
-        raise NotImplementedError(self._not_a_model_to_save())
+        self.student.save(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Saves the weights of the student, and the state of the optimizer beside them.
+
+        `student.load_weights` reads the file as well as `load_weights` of this trainer. Files of
+        the ending `.h5` alone have no optimizer.
+
+        Args:
+            *args: Arguments of `tf_keras.Model.save_weights`, first the path.
+            **kwargs: Likewise.
+        """
+        with self._optimizer_in_student():
+            self.student.save_weights(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """Loads what `save_weights` has saved, also that of a student alone.
+
+        Args:
+            *args: Arguments of `tf_keras.Model.load_weights`, first the path.
+            **kwargs: Likewise.
+
+        Returns:
+            What `tf_keras.Model.load_weights` returns.
+        """
+        with self._optimizer_in_student():
+            return self.student.load_weights(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _optimizer_in_student(self) -> Iterator[None]:
+        """Makes the optimizer of this trainer that of the student, as Keras saves both together."""
+        before = getattr(self.student, 'optimizer', None)
+        self.student.optimizer = getattr(self, 'optimizer', None)
+        try:
+            yield
+        finally:
+            self.student.optimizer = before
 
     def get_config(self) -> dict[str, Any]:
-        """Refuses to describe the trainer, see `save`.
+        """Refuses to describe the trainer, because the model to describe is `trainer.student`.
 
         Raises:
             NotImplementedError: Always.
         """
-        raise NotImplementedError(self._not_a_model_to_save())
-
-    def _not_a_model_to_save(self) -> str:
-        return (
-            f'{type(self).__name__} is not saved as a model, because a teacher is not part of it. '
-            'Call `trainer.student.save(...)`, or `trainer.save_weights(...)` for the student and '
-            'the optimizer.'
+        raise NotImplementedError(
+            f'{type(self).__name__} has no config, because a teacher is not part of it. Take that '
+            'of `trainer.student`, or save it with `trainer.save(...)`.'
         )
 
 
@@ -121,8 +162,9 @@ def check_student_and_teacher(student: Any, teacher: Any) -> None:
             f'shared with student in {len(shared)} cases: training the student would change the '
             'teacher. Give a copy (`tf_keras.models.clone_model` and `set_weights`).'
         )
-    _check_shapes(student, teacher, 'input_shape', 'inputs')
-    _check_shapes(student, teacher, 'output_shape', 'outputs')
+    _check_shapes(student, teacher, 'inputs')
+    _check_shapes(student, teacher, 'outputs')
+    _check_structures(student, teacher)
 
 
 def check_student(student: Any) -> None:
@@ -158,27 +200,42 @@ def _check_model(model: Any, name: str) -> None:
         )
 
 
-def _check_shapes(student: keras.Model, teacher: keras.Model, attribute: str, what: str) -> None:
-    shapes = []
-    for name, model in (('student', student), ('teacher', teacher)):
-        shape = _known_shape(model, attribute)
-        if isinstance(shape, (list, dict)) and what == 'outputs':
-            raise ValueError(
-                f'{name}: expected a model with one output, got {model.name!r} with outputs of '
-                f'the shapes {shape}. Build a model of the output that is to be learned.'
-            )
-        shapes.append(shape)
-    if None in shapes or any(isinstance(shape, (list, dict)) for shape in shapes):
+def _check_shapes(student: keras.Model, teacher: keras.Model, what: str) -> None:
+    shapes, expected = _known_shapes(teacher, what), _known_shapes(student, what)
+    if shapes is None or expected is None:
         return
-    if not tf.TensorShape(shapes[0]).is_compatible_with(shapes[1]):
+    fits = len(shapes) == len(expected) and all(
+        tf.TensorShape(one).is_compatible_with(other)
+        for one, other in zip(shapes, expected, strict=True)
+    )
+    if not fits:
         raise ValueError(
-            f'teacher: expected {what} of the shape {shapes[0]}, as those of student, got '
-            f'{shapes[1]}. Give a teacher that was built for the same data.'
+            f'teacher: expected {what} of the shapes {expected}, as those of student, got '
+            f'{shapes}. Give a teacher that was built for the same data.'
         )
 
 
-def _known_shape(model: keras.Model, attribute: str) -> Any:
+def _known_shapes(model: keras.Model, what: str) -> list[tuple[int | None, ...]] | None:
+    """Returns the shapes of a model's inputs or outputs; None for one that was only called."""
+    if is_functional(model):
+        return [tuple(tensor.shape) for tensor in getattr(model, what)]
     try:
-        return getattr(model, attribute)
-    except (AttributeError, RuntimeError):  # a subclassed model that was only called
+        shape = getattr(model, f'{what.removesuffix("s")}_shape')
+    except (AttributeError, RuntimeError):
         return None
+    return [shape] if isinstance(shape, tuple) else None
+
+
+def _check_structures(student: keras.Model, teacher: keras.Model) -> None:
+    """Refuses models that return the same outputs in another structure or order."""
+    if not (is_functional(student) and is_functional(teacher)):
+        return
+    names, expected = head_names(teacher), head_names(student)
+    nests = [nested_outputs(model) for model in (teacher, student)]
+    kinds = ['a dictionary' if isinstance(nest, dict) else 'a list' for nest in nests]
+    reordered = names != expected and sorted(names) == sorted(expected)
+    if kinds[0] != kinds[1] or reordered or (isinstance(nests[0], dict) and names != expected):
+        raise ValueError(
+            f'teacher: expected the outputs of student, {kinds[1]} of {", ".join(expected)}, got '
+            f'{kinds[0]} of {", ".join(names)}. Build a teacher that returns its outputs like this.'
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 import tf_keras as keras
@@ -26,6 +26,7 @@ class WidthScores:
         loss: A Keras loss or its name.
         metrics: A Keras metric or its name, or several. Metrics are copied.
         weighted_metrics: The same, for metrics that sample weights apply to.
+        output_names: The names of the network's outputs, by which labels and metrics may come.
     """
 
     def __init__(
@@ -34,10 +35,13 @@ class WidthScores:
         loss: Any,
         metrics: Any,
         weighted_metrics: Any,
+        output_names: Sequence[str] | None = None,
     ) -> None:
         self.bits = bits
-        self._loss = LossesContainer(loss)
-        self._metrics = MetricsContainer(_copied(metrics), _copied(weighted_metrics))
+        self._loss = LossesContainer(loss, output_names=output_names)
+        self._metrics = MetricsContainer(
+            _copied(metrics), _copied(weighted_metrics), output_names=output_names
+        )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -48,11 +52,6 @@ class WidthScores:
             if not metric.name.endswith(suffix):
                 rename(metric, metric.name + suffix)
         return found
-
-    @property
-    def mean_loss(self) -> tf.Tensor:
-        """The mean loss of all batches since the last reset, float32 `[]`."""
-        return self._loss.metrics[0].result()
 
     def loss(
         self, target: Any, prediction: Any, sample_weight: Any, regularization: Any = None
@@ -81,29 +80,38 @@ class WidthScores:
         self._metrics.update_state(labels, prediction, sample_weight)
 
 
+class HasMetrics(Protocol):
+    """Something with metrics, the first of which is the mean of a loss since the last reset."""
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]: ...
+
+
 class TotalLoss(keras.metrics.Metric):
-    """The sum of the losses of all bit-widths.
+    """The sum of several losses, such as those of all bit-widths.
 
     Args:
-        scores: The scores of each bit-width.
+        parts: What counts the losses: `WidthScores`, or Keras' own containers.
     """
 
-    def __init__(self, scores: Sequence[WidthScores]) -> None:
+    def __init__(self, parts: Sequence[HasMetrics]) -> None:
         super().__init__(name='loss')
-        self._scores = scores
+        self._parts = parts
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing, because each loss is counted where it is computed."""
 
     def result(self) -> tf.Tensor:
         """Returns the sum, float32 `[]`."""
-        return tf.add_n([scores.mean_loss for scores in self._scores])
+        return tf.add_n([part.metrics[0].result() for part in self._parts])
 
 
-def _copied(metrics: Any) -> list[Any]:
-    return [
-        type(metric).from_config(metric.get_config())
-        if isinstance(metric, keras.metrics.Metric)
-        else metric
-        for metric in tf.nest.flatten(metrics)
-    ]
+def _copied(metrics: Any) -> Any:
+    """Returns a nest of metrics with copies of those that count."""
+
+    def copy(metric: Any) -> Any:
+        is_metric = isinstance(metric, keras.metrics.Metric)
+        return type(metric).from_config(metric.get_config()) if is_metric else metric
+
+    metrics = list(metrics) if isinstance(metrics, tuple) else metrics
+    return tf.nest.map_structure(copy, metrics)

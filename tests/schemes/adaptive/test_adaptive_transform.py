@@ -44,7 +44,7 @@ def test_trained_ranges_switch_and_fixed_ones_do_not():
     model = keras.Sequential([*network('relu').layers, layers.Activation('sigmoid', name='end')])
     found = quantizers(quantized(model))
     assert found['relu_range'] == AdaptiveQuantizer({8: RangeQuantizer(8), 4: RangeQuantizer(8)})
-    assert isinstance(found['end_range'], FixedRangeQuantizer)
+    assert isinstance(found['end'], FixedRangeQuantizer)
     assert not any(type(each) is RangeQuantizer for each in found.values())
 
 

@@ -115,7 +115,7 @@ def test_a_last_layer_in_float_tensors_converts_as_it_predicts():
     quantized = quantize_apply(tf_n2uq.annotate(model), scheme=scheme)
     data = np.random.default_rng(0).normal(size=[64, 12]).astype(np.float32)
     tf_n2uq.calibrate(quantized, data, verbose=0)
-    assert float(quantized.get_layer('quant_last').bias_divisor()) < 0.9
+    assert float(quantized.get_layer('last').bias_divisor()) < 0.9
     content = tf_n2uq.tflite.convert(quantized, representative_dataset=data)
     predicted, expected = tf_n2uq.tflite.predict(content, data), quantized.predict(data, verbose=0)
     # Float tensors have been rounded to 8 bits on the way, so that some levels are others.

@@ -50,10 +50,10 @@ def test_what_xnnpack_computes_is_what_it_computes_in_the_file_itself(residual):
     indices = sorted(flatbuffer.producers(flatbuffer.main_graph(file)))
     tapped = comparison._with_outputs(file, indices)
     assert tf_n2uq.tflite.inspect(tapped).xnnpack_partitions == 1
-    run = comparison._FileRun(tf_n2uq.tflite.make_interpreter(tapped, 1), [])
-    run.add(images, [])
+    run = comparison._FileRun(tf_n2uq.tflite.make_interpreter(tapped, 1), [], 1)
+    run.add([images], [])
     expected = tf_n2uq.tflite.predict(content, images)
-    np.testing.assert_array_equal(np.concatenate(run.outputs), expected)
+    np.testing.assert_array_equal(np.concatenate(run.outputs[0]), expected)
 
 
 def test_levels_and_numbers_are_counted(residual):

@@ -1,6 +1,9 @@
 import dataclasses
 
+import pytest
+
 from tf_n2uq.tflite.reports.comparison_report import (
+    ComparedOutput,
     Comparison,
     Differences,
     FirstDifference,
@@ -23,9 +26,14 @@ REPORT = Comparison(
         quantizer('middle', Differences(2, 1, FIRST), Differences(50, 3, FIRST)),
         quantizer('last', Differences(20, 2, FIRST)),
     ),
-    output_scale=0.125,
-    xnnpack=OutputComparison(0.9375, 0.25, 1.5),
-    reference=OutputComparison(1.0, 0.0, 0.0),
+    outputs=(
+        ComparedOutput(
+            'label',
+            0.125,
+            xnnpack=OutputComparison(0.9375, 0.25, 1.5),
+            reference=OutputComparison(1.0, 0.0, 0.0),
+        ),
+    ),
     not_compared=('moved_range',),
 )
 
@@ -74,3 +82,19 @@ def test_without_a_difference_there_is_none():
     alike = dataclasses.replace(REPORT, quantizers=(quantizer('first'),), not_compared=())
     assert str(alike).count('first difference: none') == 2
     assert 'not compared' not in str(alike)
+
+
+def test_each_of_several_outputs_has_its_name_and_its_own_steps():
+    box = ComparedOutput(
+        'box', None, OutputComparison(None, 0.5, 2.0), OutputComparison(None, 0, 0)
+    )
+    several = dataclasses.replace(REPORT, outputs=(*REPORT.outputs, box))
+    text = ' '.join(str(several).split())
+    assert 'output: label: 93.75% agree' in text
+    assert 'output: box: difference in steps of the output: mean 0.5000, largest 2.00' in text
+    assert 'label: a step is worth 0.125' in text
+    assert 'box: computed in float' in text
+    with pytest.raises(ValueError, match='expected one output, got label, box'):
+        several.xnnpack  # noqa: B018
+    assert REPORT.xnnpack.agreement == 0.9375
+    assert REPORT.output_scale == 0.125

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tests.tflite.graphs import convert, fake_quant
-from tf_n2uq.tflite.running.evaluation import evaluate, predict
+from tf_n2uq.tflite.running.evaluation import evaluate
 
 CLASSES = 3
 
@@ -34,26 +34,6 @@ def reference(bias=0.0):
     outputs = keras.layers.GlobalAveragePooling2D()(inputs)
     shift = keras.layers.Rescaling(1.0, np.float32([0.0, bias, 0.0]))
     return keras.Model(inputs, shift(outputs))
-
-
-@pytest.mark.parametrize('interface', [tf.float32, tf.int8, tf.uint8])
-def test_predictions_are_floats_whatever_the_interface(images, interface):
-    outputs = predict(convert(scores, [1, 4, 4, CLASSES], interface), images)
-    assert outputs.dtype == np.float32
-    np.testing.assert_allclose(outputs, images.mean(axis=(1, 2)), atol=0.021)
-
-
-def test_batches_and_single_images_give_the_same(content, images):
-    singly = np.concatenate([predict(content, image[None]) for image in images])
-    np.testing.assert_array_equal(predict(content, images), singly)
-
-
-def test_a_graph_of_fixed_batch_is_run_example_by_example(images):
-    def fixed(x):
-        return scores(tf.reshape(fake_quant(x, 0.02, 5), [1, 2, 8, CLASSES]))
-
-    outputs = predict(convert(fixed, [1, 4, 4, CLASSES]), images)
-    np.testing.assert_allclose(outputs, images.mean(axis=(1, 2)), atol=0.021)
 
 
 def test_accuracy_counts_what_is_labelled_so(content, images, labels):
@@ -92,16 +72,34 @@ def test_a_progress_bar_is_shown_on_demand(content, images, labels, capsys):
     assert 'TFLite' in capsys.readouterr().err
 
 
+def test_one_hot_labels_are_classes(content, images, labels):
+    one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
+    assert evaluate(content, [(images, one_hot)]) == evaluate(content, [(images, labels)])
+
+
+def test_whole_arrays_are_a_dataset(content, images, labels):
+    assert evaluate(content, (images, labels)) == evaluate(content, [(images, labels)])
+
+
 @pytest.mark.parametrize(
     ('dataset', 'error', 'message'),
     [
         ([], ValueError, 'dataset: expected at least one batch'),
         ([(np.zeros((0, 4, 4, 3)), np.zeros(0, int))], ValueError, 'got none'),
-        ([np.zeros((2, 4, 4, 3))], ValueError, r'pairs \(images, labels\).*got ndarray'),
+        ([np.zeros((2, 4, 4, 3))], ValueError, r'pairs \(inputs, labels\), got inputs alone'),
         ([(np.zeros((2, 5, 4, 3)), np.zeros(2, int))], ValueError, r'\(4, 4, 3\).*got \(5, 4, 3\)'),
-        ([(np.zeros((2, 4, 4, 3)), np.zeros(3, int))], ValueError, r'got the shapes .* and \(3,\)'),
+        ([(np.zeros((2, 4, 4, 3)), np.zeros(3, int))], ValueError, r'labels of the shape \(3,\)'),
         ([(np.zeros((2, 4, 4, 3)), np.zeros((2, 3), int))], ValueError, 'one integer label each'),
-        ([(np.zeros((2, 4, 4, 3)), np.zeros(2))], TypeError, 'integer labels, got dtype float64'),
+        (
+            [(np.zeros((2, 4, 4, 3)), np.zeros(2))],
+            TypeError,
+            'integer or one-hot labels, .*float64',
+        ),
+        (
+            [(np.zeros((2, 4, 4, 3)), np.zeros(2, int), np.ones(2))],
+            ValueError,
+            'weighted_metrics=… for sample weights',
+        ),
     ],
 )
 def test_bad_datasets_are_refused(content, dataset, error, message):
@@ -116,29 +114,80 @@ def test_a_reference_of_other_outputs_is_refused(content, images, labels):
         evaluate(content, [(images, labels)], other)
 
 
-def test_a_file_that_does_not_classify_is_refused(images, labels):
-    def image(x):
-        return fake_quant(tf.nn.relu(fake_quant(x, 0.02)), 0.02)
-
-    with pytest.raises(ValueError, match='expected the file of a classifier'):
-        evaluate(convert(image, [1, 4, 4, CLASSES]), [(images, labels)])
+def image_to_image(x):
+    return fake_quant(tf.nn.relu(fake_quant(x, 0.02)), 0.02)
 
 
-def test_bad_images_and_files_are_refused(content):
-    with pytest.raises(ValueError, match='at least one image'):
-        predict(content, np.zeros((0, 4, 4, 3)))
-    with pytest.raises(ValueError, match=r'\(4, 4, 3\).*got \(4, 4\)'):
-        predict(content, np.zeros((1, 4, 4)))
-    with pytest.raises(ValueError, match='expected a TFLite file'):
-        predict(b'not a model', np.zeros((1, 4, 4, 3)))
+def test_a_file_that_does_not_classify_needs_metrics(images, labels):
+    with pytest.raises(ValueError, match='expected the file of a classifier.*Pass metrics=…'):
+        evaluate(convert(image_to_image, [1, 4, 4, CLASSES]), [(images, labels)])
 
 
-def test_a_file_of_two_inputs_is_refused():
-    def two(x, y):
-        return fake_quant(fake_quant(x, 0.02) + fake_quant(y, 0.02), 0.02)
+def test_metrics_judge_file_and_reference_alike(images):
+    """Masks, numbers and probabilities: each has the values that Keras' `evaluate` gives."""
+    content = convert(image_to_image, [1, 4, 4, CLASSES])
+    model = keras.Sequential([keras.Input((4, 4, CLASSES)), keras.layers.ReLU()])
+    masks = (images > 0.5).astype(np.float32)
+    metrics = [
+        'mae',
+        'mse',
+        keras.metrics.BinaryIoU([1], threshold=0.5),
+        keras.metrics.MeanIoU(CLASSES, sparse_y_true=False, sparse_y_pred=False),
+        keras.metrics.AUC(),
+    ]
+    copies = [type(each).from_config(each.get_config()) for each in metrics[2:]]
+    model.compile(metrics=[*metrics[:2], *copies])
+    expected = model.evaluate(images, masks, verbose=0, return_dict=True)
+    del expected['loss']
+    report = evaluate(content, (images, masks), model, metrics=metrics)
+    assert report.examples == 50
+    assert report.accuracy is report.reference_accuracy is report.agreement is None
+    assert report.reference_metrics == pytest.approx(expected, rel=1e-4)
+    assert report.metrics == pytest.approx(expected, abs=0.02)
+    assert list(report.metrics) == list(expected)
+    assert report.max_difference < 0.021
+    assert float(metrics[2].result()) == 0.0  # Those given stay as they are.
 
-    spec = tf.TensorSpec([1, 4], tf.float32)
-    concrete = tf.function(two).get_concrete_function(spec, spec)
-    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module()).convert()
-    with pytest.raises(ValueError, match='one input and one output, got 2 and 1'):
-        predict(content, np.zeros((1, 4)))
+
+def test_sample_weights_weigh_weighted_metrics_alone(content, images, labels):
+    weights = np.zeros(50, np.float32)
+    weights[:10] = 1.0
+    wrong = labels.copy()
+    wrong[10:] = (wrong[10:] + 1) % CLASSES
+    dataset = tf.data.Dataset.from_tensor_slices((images, wrong, weights)).batch(16)
+    report = evaluate(content, dataset, metrics=['accuracy'], weighted_metrics=['accuracy'])
+    right = evaluate(content, (images[:10], labels[:10])).accuracy
+    assert report.metrics['weighted_accuracy'] == pytest.approx(right)
+    assert report.metrics['accuracy'] < 0.3
+
+
+def test_several_outputs_are_judged_by_their_names(two_ends):
+    model, content, inputs = two_ends
+    numbers = np.random.default_rng(1).random((9, 2)).astype(np.float32)
+    labels = {'label': np.arange(9) % 3, 'size': numbers}
+    metrics = {'label': 'accuracy', 'size': ['mae']}
+    report = evaluate(content, (inputs, labels), model, metrics=metrics)
+    label, size = model.predict(inputs, verbose=0)
+    assert report.reference_metrics == pytest.approx(
+        {
+            'label_accuracy': np.mean(label.argmax(-1) == labels['label']),
+            'size_mae': np.abs(size - numbers).mean(),
+        },
+        rel=1e-5,
+    )
+    assert report.metrics == pytest.approx(report.reference_metrics, abs=0.12)
+    assert list(report.mean_difference) == list(report.max_difference) == ['label', 'size']
+    in_list = (list(inputs.values()), [labels['label'], numbers])
+    assert evaluate(content, in_list, metrics=metrics).metrics == report.metrics
+
+
+def test_outputs_and_labels_that_are_not_there_are_named(two_ends):
+    _, content, inputs = two_ends
+    labels = {'label': np.zeros(9, int)}
+    with pytest.raises(ValueError, match='metrics: expected names of outputs, label, size, got x'):
+        evaluate(content, (inputs, labels), metrics={'x': 'mae'})
+    with pytest.raises(ValueError, match='labels of label, size, .* got labels of label'):
+        evaluate(content, (inputs, labels), metrics=['mae'])
+    assert list(evaluate(content, (inputs, labels), metrics={'label': 'accuracy'}).metrics) == [
+        'label_accuracy'
+    ]

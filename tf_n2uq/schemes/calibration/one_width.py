@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_models import nested_inputs
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, copy_layer
 from tf_n2uq.graph.graph_function import GraphFunction
@@ -123,7 +124,7 @@ def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[A
         dataset: as for `tf_n2uq.calibrate`.
 
     Yields:
-        A nest of float32 tensors. Empty batches are left out.
+        A nest of float32 tensors, in the order of the model's inputs. Empty batches are left out.
 
     Raises:
         TypeError: if `dataset` is no dataset, no iterable and no array.
@@ -135,6 +136,7 @@ def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[A
             batch = keras.utils.unpack_x_y_sample_weight(tuple(batch))[0]
         elif isinstance(batch, (tuple, list)):
             (batch,) = batch
+        batch = _in_order(model, batch, number)
         inputs = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), batch)
         expected, got = tf.nest.flatten(model.inputs), tf.nest.flatten(inputs)
         shapes = [tuple(tensor.shape) for tensor in expected]
@@ -157,9 +159,31 @@ def list_batches(model: keras.Model | GraphFunction, dataset: Any) -> Iterator[A
             yield inputs
 
 
+def _in_order(model: keras.Model | GraphFunction, batch: Any, number: int) -> Any:
+    """Returns a batch that comes as a dictionary in the order of the model's inputs."""
+    if not isinstance(batch, Mapping):
+        return batch
+    names = list(model.input_names)
+    if isinstance(model, keras.Model) and isinstance(nested_inputs(model), dict):
+        names = sorted(nested_inputs(model))
+    if set(batch) != set(names):
+        raise ValueError(
+            f'dataset: expected batches with the inputs {", ".join(names)}, got '
+            f'{", ".join(map(str, batch))} in batch {number}; give an array for each input.'
+        )
+    return [batch[name] for name in names]
+
+
 def _as_iterable(dataset: Any) -> Iterable[Any]:
     if isinstance(dataset, (np.ndarray, tf.Tensor)):
         return [dataset[start : start + 32] for start in range(0, len(dataset), 32)]
+    if isinstance(dataset, Mapping):
+        arrays = {name: np.asarray(each) for name, each in dataset.items()}
+        count = max((len(each) for each in arrays.values()), default=0)
+        return [
+            ({name: each[start : start + 32] for name, each in arrays.items()},)
+            for start in range(0, count, 32)
+        ]
     if not isinstance(dataset, Iterable):
         raise TypeError(
             'dataset: expected a tf.data.Dataset, an iterable of batches or an array, got '

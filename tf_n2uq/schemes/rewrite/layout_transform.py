@@ -17,6 +17,7 @@ from tf_n2uq.schemes.calibration.kernel_start import start_kernels
 from tf_n2uq.schemes.rewrite.assignment import Assignment, assign
 from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.decomposition import decompose
+from tf_n2uq.schemes.rewrite.output_names import name_outputs
 from tf_n2uq.schemes.rewrite.range_placement import place_ranges
 from tf_n2uq.schemes.rewrite.same_range import assign_offsets, keep_ranges
 from tf_n2uq.schemes.rewrite.separable import as_depthwise, separable_parts
@@ -34,7 +35,8 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     4. A layer without an integer operator becomes several layers (see `decomposition`).
     5. Every other tensor gets an 8-bit range (see `range_placement`). RPReLUs write in the range
        that they read (see `same_range`).
-    6. The decisions are written into the layers (see `graph.decisions`).
+    6. The outputs get the names that they have in the float model (see `output_names`).
+    7. The decisions are written into the layers (see `graph.decisions`).
     """
 
     def __init__(self, scheme: BitPolicy) -> None:
@@ -70,6 +72,7 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if requested.get(name) is not None and name not in assignment.configs
         }
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
+        name_outputs(graph, model.output_names)
         return self.finish(graph), left
 
     def finish(self, graph: Graph) -> keras.Model:

@@ -16,7 +16,9 @@ from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract
 from tf_n2uq.schemes.calibration.one_width import list_batches
 from tf_n2uq.tflite.passes import flatbuffer
+from tf_n2uq.tflite.passes.signature import end_names
 from tf_n2uq.tflite.reports.comparison_report import (
+    ComparedOutput,
     Comparison,
     Differences,
     FirstDifference,
@@ -50,9 +52,8 @@ def compare(
     Args:
         model: The quantized model. A model with several bit-widths is compared at its active
             bit-width.
-        content: The bytes of the file that `convert` made of the model, with one input and one
-            output.
-        dataset: Batches of images as for `tf_n2uq.calibrate`. Labels are not read.
+        content: The bytes of the file that `convert` made of the model.
+        dataset: Batches of inputs as for `tf_n2uq.calibrate`. Labels are not read.
         num_threads: The number of threads that run the file.
 
     Returns:
@@ -71,10 +72,11 @@ def compare(
     graph = Graph.of_layers(model)
     matches, missing = match(graph, file)
     _check_matches(graph, matches, missing)
-    scale = _output_scale(file)
+    _, names = end_names(file)
+    scales = _output_scales(file)
     run = _Run(graph, file, matches, num_threads)
-    for images in _chunks(model, dataset, run.images_at_once):
-        run.add(images)
+    for inputs in _chunks(model, dataset, run.images_at_once):
+        run.add(inputs)
     if not run.images:
         raise ValueError(
             'dataset: expected at least one batch of images, got an empty dataset. A generator is '
@@ -83,9 +85,7 @@ def compare(
     return Comparison(
         images=run.images,
         quantizers=run.quantizers(),
-        output_scale=scale,
-        xnnpack=_compare_outputs(run.keras_outputs, run.xnnpack.outputs, scale),
-        reference=_compare_outputs(run.keras_outputs, run.reference.outputs, scale),
+        outputs=run.outputs(names, scales),
         not_compared=tuple(missing),
     )
 
@@ -93,19 +93,19 @@ def compare(
 def _check_ends(model: keras.Model, file: Any) -> None:
     graph = flatbuffer.main_graph(file)
     ends = [len(each) for each in (model.inputs, model.outputs, graph.inputs, graph.outputs)]
-    if ends != [1, 1, 1, 1]:
+    if ends[:2] != ends[2:]:
         raise ValueError(
-            'model, content: expected one input and one output each, got '
-            f'{ends[0]} and {ends[1]} in Keras, {ends[2]} and {ends[3]} in the file. Compare a '
-            'model with only one of the inputs and outputs.'
+            f'content: expected the file of this model, which has {ends[0]} inputs and {ends[1]} '
+            f'outputs, got one that has {ends[2]} and {ends[3]}. Convert the model again.'
         )
-    expected = tuple(model.inputs[0].shape[1:])
-    batch, *sizes = flatbuffer.shape_of(graph.tensors[graph.inputs[0]]) or (0,)
-    if batch < 1 or tuple(sizes) != expected:
-        raise ValueError(
-            f'content: expected the file of this model, which takes images {expected}, got one '
-            f'that takes {batch} images {tuple(sizes)} at a time. Convert the model again.'
-        )
+    for tensor, index in zip(model.inputs, graph.inputs, strict=True):
+        expected = tuple(tensor.shape[1:])
+        batch, *sizes = flatbuffer.shape_of(graph.tensors[index]) or (0,)
+        if batch < 1 or tuple(sizes) != expected:
+            raise ValueError(
+                f'content: expected the file of this model, which takes images {expected}, got one '
+                f'that takes {batch} images {tuple(sizes)} at a time. Convert the model again.'
+            )
 
 
 def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> None:
@@ -123,11 +123,11 @@ def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> No
         )
 
 
-def _chunks(model: keras.Model, dataset: Any, size: int) -> Iterator[np.ndarray]:
-    for inputs in list_batches(model, dataset):
-        (images,) = tf.nest.flatten(inputs)
-        for start in range(0, len(images), size):
-            yield images[start : start + size].numpy()
+def _chunks(model: keras.Model, dataset: Any, size: int) -> Iterator[list[np.ndarray]]:
+    for batch in list_batches(model, dataset):
+        inputs = [each.numpy() for each in tf.nest.flatten(batch)]
+        for start in range(0, len(inputs[0]), size):
+            yield [each[start : start + size] for each in inputs]
 
 
 class _Run:
@@ -135,12 +135,13 @@ class _Run:
 
     def __init__(self, graph: Graph, file: Any, matches: list[Match], num_threads: int) -> None:
         taps = [each.step.output for each in matches]
-        self._network = GraphFunction(graph, [*taps, *tf.nest.flatten(graph.outputs)])
+        ends = tf.nest.flatten(graph.outputs)
+        self._network = GraphFunction(graph, [*taps, *ends])
         self._matches = matches
         content = _with_outputs(file, [each.index for each in matches])
-        self.xnnpack = _FileRun(make_interpreter(content, num_threads), matches)
-        self.reference = _FileRun(make_interpreter(content, num_threads, True), matches)
-        self.keras_outputs: list[np.ndarray] = []
+        self.xnnpack = _FileRun(make_interpreter(content, num_threads), matches, len(ends))
+        self.reference = _FileRun(make_interpreter(content, num_threads, True), matches, len(ends))
+        self.keras_outputs: list[list[np.ndarray]] = [[] for _ in ends]
         self.images = 0
 
     @property
@@ -148,15 +149,36 @@ class _Run:
         """The number of images to add at once, a multiple of the batch of the file."""
         return self.xnnpack.batch * max(1, _IMAGES_AT_ONCE // self.xnnpack.batch)
 
-    def add(self, images: np.ndarray) -> None:
-        *taps, outputs = (tensor.numpy() for tensor in self._network(tf.constant(images)))
-        self.keras_outputs.append(outputs)
+    def add(self, inputs: list[np.ndarray]) -> None:
+        results = [tensor.numpy() for tensor in self._network([tf.constant(x) for x in inputs])]
+        taps, outputs = results[: len(self._matches)], results[len(self._matches) :]
+        for kept, output in zip(self.keras_outputs, outputs, strict=True):
+            kept.append(output)
         levels = [
             matched.keras_levels(tap) for matched, tap in zip(self._matches, taps, strict=True)
         ]
         for run in (self.xnnpack, self.reference):
-            run.add(images, levels)
-        self.images += len(images)
+            run.add(inputs, levels)
+        self.images += len(inputs[0])
+
+    def outputs(self, names: list[str], scales: list[float | None]) -> tuple[ComparedOutput, ...]:
+        ends = zip(
+            names,
+            scales,
+            self.keras_outputs,
+            self.xnnpack.outputs,
+            self.reference.outputs,
+            strict=True,
+        )
+        return tuple(
+            ComparedOutput(
+                name,
+                scale,
+                xnnpack=_compare_outputs(expected, xnnpack, scale),
+                reference=_compare_outputs(expected, reference, scale),
+            )
+            for name, scale, expected, xnnpack, reference in ends
+        )
 
     def quantizers(self) -> tuple[QuantizerComparison, ...]:
         counters = zip(self._matches, self.xnnpack.counters, self.reference.counters, strict=True)
@@ -188,33 +210,36 @@ def _with_outputs(file: Any, indices: list[int]) -> bytes:
 class _FileRun:
     """Runs the file with XNNPACK or the reference kernels, and counts differing levels."""
 
-    def __init__(self, interpreter: Any, matches: list[Match]) -> None:
+    def __init__(self, interpreter: Any, matches: list[Match], outputs: int) -> None:
         self._interpreter = interpreter
         self._interpreter.allocate_tensors()
-        (self._input,) = self._interpreter.get_input_details()
-        self._output = self._interpreter.get_output_details()[0]
-        self.batch = int(self._input['shape'][0])
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = self._interpreter.get_output_details()[:outputs]
+        self.batch = int(self._inputs[0]['shape'][0])
         self._images = 0
         self.counters = [_Counter(each) for each in matches]
-        self.outputs: list[np.ndarray] = []
+        self.outputs: list[list[np.ndarray]] = [[] for _ in self._outputs]
 
-    def add(self, images: np.ndarray, levels: list[np.ndarray]) -> None:
-        for start in range(0, len(images), self.batch):
+    def add(self, inputs: list[np.ndarray], levels: list[np.ndarray]) -> None:
+        for start in range(0, len(inputs[0]), self.batch):
             part = slice(start, start + self.batch)
-            self._add_batch(images[part], [each[part] for each in levels])
+            self._add_batch([each[part] for each in inputs], [each[part] for each in levels])
 
-    def _add_batch(self, images: np.ndarray, levels: list[np.ndarray]) -> None:
-        given = quantized(filled_up(images, self.batch), self._input)
-        self._interpreter.set_tensor(self._input['index'], given)
+    def _add_batch(self, inputs: list[np.ndarray], levels: list[np.ndarray]) -> None:
+        for values, details in zip(inputs, self._inputs, strict=True):
+            given = quantized(filled_up(values, self.batch), details)
+            self._interpreter.set_tensor(details['index'], given)
         self._interpreter.invoke()
-        outputs = self._interpreter.get_tensor(self._output['index'])
-        self.outputs.append(dequantized(outputs, self._output)[: len(images)])
+        count = len(inputs[0])
+        for kept, details in zip(self.outputs, self._outputs, strict=True):
+            values = self._interpreter.get_tensor(details['index'])
+            kept.append(dequantized(values, details)[:count])
         for counter, expected in zip(self.counters, levels, strict=True):
             tensor = self._interpreter.get_tensor(counter.matched.index)
             of_images = zip(expected, tensor.reshape(self.batch, -1), strict=False)
             for number, (each, values) in enumerate(of_images, self._images):
                 counter.add(number, each, values)
-        self._images += len(images)
+        self._images += count
 
 
 class _Counter:
@@ -241,27 +266,30 @@ class _Counter:
         return Differences(self._differing, self._largest, self._first)
 
 
-def _output_scale(file: Any) -> float:
-    """Returns the scale of the file's output, or of the int8 tensor that is converted to it."""
+def _output_scales(file: Any) -> list[float | None]:
+    """Returns the scale of each output of a file, or of the int8 tensor that is converted to it.
+
+    An output that is computed in float has none.
+    """
     graph = flatbuffer.main_graph(file)
-    index = int(graph.outputs[0])
-    maker = flatbuffer.producers(graph).get(index)
-    if maker is not None and flatbuffer.operator_name(file, maker) == 'DEQUANTIZE':
-        index = int(maker.inputs[0])
-    scales = flatbuffer.scales_of(graph.tensors[index])
-    if len(scales) != 1:
-        raise ValueError(
-            'content: expected the file that tf_n2uq.tflite.convert makes of this model, got one '
-            f'whose output has {len(scales)} scales in place of one. Convert the model again.'
-        )
-    return float(scales[0])
+    makers = flatbuffer.producers(graph)
+    found: list[float | None] = []
+    for index in map(int, graph.outputs):
+        maker = makers.get(index)
+        if maker is not None and flatbuffer.operator_name(file, maker) == 'DEQUANTIZE':
+            index = int(maker.inputs[0])
+        scales = flatbuffer.scales_of(graph.tensors[index])
+        found.append(float(scales[0]) if len(scales) == 1 else None)
+    return found
 
 
 def _compare_outputs(
-    expected: list[np.ndarray], got: list[np.ndarray], scale: float
+    expected: list[np.ndarray], got: list[np.ndarray], scale: float | None
 ) -> OutputComparison:
     expected_outputs = np.concatenate(expected).astype(np.float64)
     outputs = np.concatenate(got).astype(np.float64)
-    steps = np.abs(outputs - expected_outputs) / scale
-    same = outputs.argmax(axis=-1) == expected_outputs.argmax(axis=-1)
-    return OutputComparison(float(same.mean()), float(steps.mean()), float(steps.max()))
+    steps = np.abs(outputs - expected_outputs) / (1.0 if scale is None else scale)
+    agreement = None
+    if outputs.shape[-1] > 1:
+        agreement = float((outputs.argmax(axis=-1) == expected_outputs.argmax(axis=-1)).mean())
+    return OutputComparison(agreement, float(steps.mean()), float(steps.max()))

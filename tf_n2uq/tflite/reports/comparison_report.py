@@ -88,20 +88,40 @@ class OutputComparison:
     The file was run with XNNPACK or with the reference kernels.
 
     Attributes:
-        agreement: The share of outputs whose largest value has the same place on the last axis.
-        mean_difference: The mean absolute difference, in steps of the output's scale.
-        max_difference: The largest absolute difference, in steps of the output's scale.
+        agreement: The share of outputs whose largest value has the same place on the last axis;
+            None if this axis has one value only.
+        mean_difference: The mean absolute difference, in steps of the output's scale. For an output
+            without a scale, which is computed in float, a step is 1.
+        max_difference: The largest absolute difference, likewise.
     """
 
-    agreement: float
+    agreement: float | None
     mean_difference: float
     max_difference: float
 
     def __str__(self) -> str:
+        agree = '' if self.agreement is None else f'{self.agreement:.2%} agree; '
         return (
-            f'{self.agreement:.2%} agree; difference in steps of the output: mean '
-            f'{self.mean_difference:.4f}, largest {self.max_difference:.2f}'
+            f'{agree}difference in steps of the output: mean {self.mean_difference:.4f}, largest '
+            f'{self.max_difference:.2f}'
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedOutput:
+    """One output of the model.
+
+    Attributes:
+        name: The name of the output, as in the signature of the file.
+        scale: The scale of the output; None if the file computes the output in float.
+        xnnpack: The output of the file as XNNPACK runs it.
+        reference: The output of the file as the reference kernels run it.
+    """
+
+    name: str
+    scale: float | None
+    xnnpack: OutputComparison
+    reference: OutputComparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,18 +131,37 @@ class Comparison:
     Attributes:
         images: The number of compared images.
         quantizers: The quantizers that are tensors of the file, in the order of execution.
-        output_scale: The scale of the output.
-        xnnpack: The output of the file as XNNPACK runs it.
-        reference: The output of the file as the reference kernels run it.
+        outputs: The outputs, in the order of the model.
         not_compared: The names of the quantizers that are no tensors of the file.
     """
 
     images: int
     quantizers: tuple[QuantizerComparison, ...]
-    output_scale: float
-    xnnpack: OutputComparison
-    reference: OutputComparison
+    outputs: tuple[ComparedOutput, ...]
     not_compared: tuple[str, ...]
+
+    @property
+    def output_scale(self) -> float | None:
+        """The scale of the only output."""
+        return self._only_output().scale
+
+    @property
+    def xnnpack(self) -> OutputComparison:
+        """The only output of the file as XNNPACK runs it."""
+        return self._only_output().xnnpack
+
+    @property
+    def reference(self) -> OutputComparison:
+        """The only output of the file as the reference kernels run it."""
+        return self._only_output().reference
+
+    def _only_output(self) -> ComparedOutput:
+        if len(self.outputs) != 1:
+            raise ValueError(
+                f'outputs: expected one output, got {", ".join(each.name for each in self.outputs)}'
+                '. Choose one of report.outputs.'
+            )
+        return self.outputs[0]
 
     @property
     def first_xnnpack(self) -> QuantizerComparison | None:
@@ -162,9 +201,13 @@ def _summary(report: Comparison) -> list[str]:
         'compared',
         f'{report.images} images; share of values of another level, and by how many at most',
     )
-    lines += _kernels('XNNPACK', report, lambda each: each.xnnpack, report.xnnpack)
-    lines += _kernels('reference', report, lambda each: each.reference, report.reference)
-    lines += titled('output', f'a step is worth {report.output_scale:.6g}')
+    lines += _kernels('XNNPACK', report, lambda each: each.xnnpack, lambda each: each.xnnpack)
+    lines += _kernels('reference', report, lambda each: each.reference, lambda each: each.reference)
+    for output in report.outputs:
+        step = (
+            'computed in float' if output.scale is None else f'a step is worth {output.scale:.6g}'
+        )
+        lines += titled('output', f'{_of(report, output)}{step}')
     if report.not_compared:
         lines += titled('not compared', ', '.join(report.not_compared))
     return lines
@@ -174,7 +217,7 @@ def _kernels(
     title: str,
     report: Comparison,
     differences: Callable[[QuantizerComparison], Differences],
-    output: OutputComparison,
+    kind: Callable[[ComparedOutput], OutputComparison],
 ) -> list[str]:
     """Returns the lines about XNNPACK or the reference kernels.
 
@@ -186,4 +229,12 @@ def _kernels(
             where = f'{each.name}, {order} of {len(report.quantizers)} in order of execution'
             where += f'; {differences(each).first}'
             break
-    return [*titled(title, f'first difference: {where}'), *titled('', f'output: {output}')]
+    lines = titled(title, f'first difference: {where}')
+    for output in report.outputs:
+        lines += titled('', f'output: {_of(report, output)}{kind(output)}')
+    return lines
+
+
+def _of(report: Comparison, output: ComparedOutput) -> str:
+    """Returns the name of an output and a colon, if there are several outputs."""
+    return f'{output.name}: ' if len(report.outputs) > 1 else ''

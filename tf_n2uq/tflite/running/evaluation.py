@@ -1,231 +1,182 @@
-"""The accuracy of a TFLite classifier, and its agreement with the Keras model behind it."""
+"""How good a TFLite file is, and how close to the Keras model behind it."""
+
+from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 
-from tf_n2uq.tflite.running.interpreter import (
-    dequantized,
-    filled_up,
-    make_interpreter,
-    quantized,
-)
+from tf_n2uq.tflite.running.datasets import batches_of
+from tf_n2uq.tflite.running.prediction import FileRunner
+from tf_n2uq.tflite.running.scores import ClassScores, MetricScores
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The result of `evaluate`.
 
-    All attributes but the first two are None if `evaluate` got no reference.
+    Attributes that begin with `reference` and those of a comparison are None if `evaluate` got no
+    reference. Accuracies and agreement are None if `evaluate` got metrics.
 
     Attributes:
-        examples: The number of images.
-        accuracy: The share of the images that the file classifies as labelled, 0..1.
-        reference_accuracy: The share of the images that the reference classifies as labelled.
-        agreement: The share of the images that the file and the reference classify alike.
-        mean_difference: The mean absolute difference between the outputs of both.
-        max_difference: The largest absolute difference between the outputs of both.
+        examples: The number of examples.
+        accuracy: The share of the examples that the file classifies as labelled, 0..1.
+        reference_accuracy: The share of the examples that the reference classifies as labelled.
+        agreement: The share of the examples that the file and the reference classify alike.
+        mean_difference: The mean absolute difference between the outputs of both. It is a
+            dictionary by the names of the outputs if there are several.
+        max_difference: The largest absolute difference between the outputs of both, likewise.
+        metrics: The metrics of the file by their names; None if `evaluate` got none. Those of one
+            output of several have the name of the output in front, as in Keras.
+        reference_metrics: The metrics of the reference by their names.
     """
 
     examples: int
-    accuracy: float
+    accuracy: float | None = None
     reference_accuracy: float | None = None
     agreement: float | None = None
-    mean_difference: float | None = None
-    max_difference: float | None = None
+    mean_difference: float | dict[str, float] | None = None
+    max_difference: float | dict[str, float] | None = None
+    metrics: dict[str, Any] | None = None
+    reference_metrics: dict[str, Any] | None = None
 
 
 def evaluate(
     content: bytes,
-    dataset: Iterable[Any],
+    dataset: Any,
     reference: Any = None,
     num_threads: int = 2,
     verbose: bool = False,
+    *,
+    metrics: Any = None,
+    weighted_metrics: Any = None,
 ) -> Evaluation:
-    """Classifies a dataset with a TFLite file.
+    """Judges a TFLite file by labelled examples.
+
+    Without metrics, the file is a classifier, and the result is its accuracy. With metrics, it may
+    be any file:
+
+        evaluate(content, (images, labels))                          # a classifier
+        evaluate(content, (images, masks), metrics=[keras.metrics.BinaryIoU([1])])
+        evaluate(content, dataset, metrics={'class': 'accuracy', 'box': 'mae'})
 
     Args:
-        content: The bytes of a file with one input, of images, and one output [batch, classes].
-        dataset: A `tf.data.Dataset` or any other iterable of batches. Each batch is a pair of float
-            images [batch, …] and integer labels [batch] or [batch, 1].
-        reference: A Keras model whose outputs are compared with those of the file, or None.
+        content: The bytes of the file.
+        dataset: A `tf.data.Dataset` or any other iterable of batches (inputs, labels) or (inputs,
+            labels, sample_weight); or a tuple of whole arrays like these. Several inputs, labels
+            and weights come as lists in the order of the model or as dictionaries by name. Without
+            metrics, labels are integers [batch] or [batch, 1], or one-hot [batch, classes].
+        reference: A Keras model that is judged like the file, and whose outputs are compared with
+            those of the file; or None.
         num_threads: The number of threads that compute.
         verbose: Whether to show a progress bar.
+        metrics: Metrics of Keras, as for `tf_keras.Model.compile`: names, functions or objects, and
+            lists or dictionaries of these for several outputs. The name 'accuracy' is that of
+            classes, one-hot labels or probabilities, as labels and outputs have it. Metrics are
+            copied, and those given stay as they are.
+        weighted_metrics: Metrics that the sample weights apply to. The others do not use them.
 
     Returns:
-        The accuracy of the file. With a reference, also the accuracy of the reference and the
-        agreement of both.
+        The accuracy or the metrics of the file. With a reference, also those of the reference, and
+        the differences between the outputs of both.
 
     Raises:
-        TypeError: If `content` is not bytes, or labels are not integers.
-        ValueError: If `content` is not a TFLite file, or has not one input and one output of at
-            least two classes; if `dataset` is empty, or its images have another shape than the
-            file's input, or its labels do not fit its images; or if the outputs of the reference
+        TypeError: If `content` is not bytes, or labels of a classifier are not integers.
+        ValueError: If `content` is not a TFLite file, or without metrics no classifier of at least
+            two classes; if `dataset` is empty, never ends, or does not fit the file; if metrics
+            name other outputs, or their labels are missing; or if the outputs of the reference
             have another shape.
     """
-    predictor = _Predictor(content, num_threads)
-    correct = correct_reference = agreeing = examples = 0
-    total, largest, values = 0.0, 0.0, 0
-    for batch in tqdm.tqdm(dataset, desc='TFLite', unit='batch', disable=not verbose):
-        images, labels = _images_and_labels(batch)
-        if not len(images):
+    runner = FileRunner(content, num_threads)
+
+    def new_scores() -> ClassScores | MetricScores:
+        if metrics is None and weighted_metrics is None:
+            return ClassScores()
+        return MetricScores(metrics, weighted_metrics, runner.output_names)
+
+    scores, of_reference = new_scores(), new_scores()
+    differences = _Differences(runner.output_names)
+    examples = 0
+    bar = tqdm.tqdm(batches_of(dataset), desc='TFLite', unit='batch', disable=not verbose)
+    for x, labels, weights in bar:
+        if not all(len(each) for each in tf.nest.flatten(x)):
             continue
-        outputs = predictor(images)
-        classes = _classes(outputs)
-        correct += int((classes == labels).sum())
-        examples += len(images)
+        inputs = runner.in_order(x)
+        outputs = runner(inputs)
+        examples += len(inputs[0])
+        scores.add(labels, runner.nested(outputs), weights)
         if reference is not None:
-            expected = np.asarray(reference.predict_on_batch(images), np.float32)
-            if expected.shape != outputs.shape:
-                raise ValueError(
-                    f"reference: expected a model with outputs of the file's shape "
-                    f'{outputs.shape}, got {expected.shape}. Give the model that the file was made '
-                    'of.'
-                )
-            expected_classes = expected.argmax(axis=-1)
-            correct_reference += int((expected_classes == labels).sum())
-            agreeing += int((classes == expected_classes).sum())
-            difference = np.abs(outputs - expected)
-            total += float(difference.sum(dtype=np.float64))
-            largest = max(largest, float(difference.max()))
-            values += difference.size
+            expected = _reference_outputs(reference, x, outputs)
+            of_reference.add(labels, runner.nested(expected), weights)
+            differences.add(outputs, expected)
     if not examples:
         raise ValueError(
-            'dataset: expected at least one batch of images and labels, got none. A generator is '
+            'dataset: expected at least one batch of inputs and labels, got none. A generator is '
             'empty after its first use: make a new one.'
         )
+    found = Evaluation(examples, **_values(scores, ''))
     if reference is None:
-        return Evaluation(examples, correct / examples)
-    return Evaluation(
-        examples,
-        accuracy=correct / examples,
-        reference_accuracy=correct_reference / examples,
-        agreement=agreeing / examples,
-        mean_difference=total / values,
-        max_difference=largest,
+        return found
+    return dataclasses.replace(
+        found,
+        **_values(of_reference, 'reference_'),
+        agreement=_agreement(scores, of_reference),
+        mean_difference=differences.mean(),
+        max_difference=differences.largest(),
     )
 
 
-def predict(content: bytes, images: np.ndarray, num_threads: int = 2) -> np.ndarray:
-    """Runs a TFLite file on images.
+def _values(scores: ClassScores | MetricScores, prefix: str) -> dict[str, Any]:
+    if isinstance(scores, ClassScores):
+        return {f'{prefix}accuracy': scores.accuracy}
+    return {f'{prefix}metrics': scores.results()}
 
-    Args:
-        content: The bytes of a file with one input and one output.
-        images: Float array [n, …] of images like those that the model was trained on. They are
-            quantized here if the input of the file is int8 or uint8.
-        num_threads: The number of threads that compute.
 
-    Returns:
-        float32 array [n, …], dequantized if the output of the file is int8 or uint8.
+def _agreement(one: Any, other: Any) -> float | None:
+    if not isinstance(one, ClassScores):
+        return None
+    return float((np.concatenate(one.classes) == np.concatenate(other.classes)).mean())
 
-    Raises:
-        TypeError: If `content` is not bytes.
-        ValueError: If `content` is not a TFLite file with one input and one output, or if `images`
-            is empty or has not the shape of the file's input.
-    """
-    images = np.asarray(images)
-    if images.ndim == 0 or not len(images):
+
+def _reference_outputs(reference: Any, x: Any, outputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Returns the outputs of a Keras model, in the order of the file."""
+    expected = [
+        np.asarray(each, np.float32) for each in tf.nest.flatten(reference.predict_on_batch(x))
+    ]
+    shapes = [[each.shape for each in nest] for nest in (outputs, expected)]
+    if shapes[0] != shapes[1]:
+        listed = [', '.join(map(str, each)) for each in shapes]
         raise ValueError(
-            f'images: expected an array [n, …] of at least one image, got the shape {images.shape}.'
-            ' Put a single image into an array with images[np.newaxis].'
+            f"reference: expected a model with outputs of the file's shape {listed[0]}, got "
+            f'{listed[1]}. Give the model that the file was made of.'
         )
-    return _Predictor(content, num_threads)(images)
+    return expected
 
 
-class _Predictor:
-    """Runs a file on whole batches if its graph allows it, and else on the file's own batch."""
+class _Differences:
+    """The differences between the outputs of two models."""
 
-    def __init__(self, content: bytes, num_threads: int) -> None:
-        self._content, self._num_threads = content, num_threads
-        self._interpreter = self._new_interpreter()
-        self._fixed_batch = False
-        inputs, outputs = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
-        )
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(
-                'content: expected a TFLite file with one input and one output, got '
-                f'{len(inputs)} and {len(outputs)}. Run other files with '
-                'tf_n2uq.tflite.make_interpreter.'
-            )
-        self._input, self._output = inputs[0], outputs[0]
-        self._batch = int(self._input['shape'][0])
-        self._file_batch = self._batch
-        self._interpreter.allocate_tensors()
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._sums, self._largest = [0.0] * len(names), [0.0] * len(names)
+        self._values = [0] * len(names)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        expected = tuple(int(size) for size in self._input['shape'][1:])
-        if images.shape[1:] != expected:
-            raise ValueError(
-                f"images: expected the shape of the file's input behind the batch axis, {expected},"
-                f' got {images.shape[1:]}. Resize the images.'
-            )
-        # The last batch of a dataset may be smaller. It is filled up, which is faster than a
-        # preparation for another size.
-        if len(images) > self._batch and not self._fixed_batch:
-            self._resize(len(images))
-        return np.concatenate(
-            [
-                self._run(images[start : start + self._batch])
-                for start in range(0, len(images), self._batch)
-            ]
-        )
+    def add(self, outputs: list[np.ndarray], expected: list[np.ndarray]) -> None:
+        for number, (one, other) in enumerate(zip(outputs, expected, strict=True)):
+            difference = np.abs(one - other)
+            self._sums[number] += float(difference.sum(dtype=np.float64))
+            self._largest[number] = max(self._largest[number], float(difference.max()))
+            self._values[number] += difference.size
 
-    def _new_interpreter(self) -> Any:
-        return make_interpreter(self._content, self._num_threads)
+    def mean(self) -> float | dict[str, float]:
+        pairs = zip(self._sums, self._values, strict=True)
+        return self._by_name([total / count for total, count in pairs])
 
-    def _resize(self, batch: int) -> None:
-        shape = [batch, *(int(size) for size in self._input['shape'][1:])]
-        try:
-            self._interpreter.resize_tensor_input(self._input['index'], shape)
-            self._interpreter.allocate_tensors()
-            resized = int(self._interpreter.get_output_details()[0]['shape'][0]) == batch
-        # The interpreter raises these errors if a shape somewhere in the graph is a constant.
-        except (RuntimeError, ValueError):
-            resized = False
-        self._batch = batch
-        if not resized:
-            self._fixed_batch, self._batch = True, self._file_batch
-            self._interpreter = self._new_interpreter()
-            self._interpreter.allocate_tensors()
+    def largest(self) -> float | dict[str, float]:
+        return self._by_name(self._largest)
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        given = quantized(filled_up(images, self._batch), self._input)
-        self._interpreter.set_tensor(self._input['index'], given)
-        self._interpreter.invoke()
-        outputs = self._interpreter.get_tensor(self._output['index'])
-        return dequantized(outputs, self._output)[: len(images)]
-
-
-def _images_and_labels(batch: Any) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise ValueError(
-            'dataset: expected pairs (images, labels) of batches, got '
-            f'{type(batch).__name__}. Batch a tf.data.Dataset of such pairs.'
-        )
-    images, labels = np.asarray(batch[0]), np.asarray(batch[1])
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(
-            f'dataset: expected integer labels, got dtype {labels.dtype}. Turn one-hot labels into '
-            'class numbers with argmax.'
-        )
-    if images.ndim < 2 or labels.shape not in ((len(images),), (len(images), 1)):
-        raise ValueError(
-            'dataset: expected batches of images [batch, …] with one integer label each, [batch] '
-            f'or [batch, 1], got the shapes {images.shape} and {labels.shape}. Batch the dataset.'
-        )
-    return images, labels.reshape(-1)
-
-
-def _classes(outputs: np.ndarray) -> np.ndarray:
-    if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise ValueError(
-            'content: expected the file of a classifier, whose output is [batch, classes] of at '
-            f'least two classes, got the output shape {outputs.shape}. Use tf_n2uq.tflite.predict '
-            'for other files.'
-        )
-    return outputs.argmax(axis=-1)
+    def _by_name(self, values: list[float]) -> float | dict[str, float]:
+        return values[0] if len(values) == 1 else dict(zip(self._names, values, strict=True))

@@ -65,6 +65,8 @@ def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     if not np.issubdtype(dtype, np.integer):
         return values.astype(dtype)
     scale, zero_point = details['quantization']
+    if scale == 0.0:  # Integers that stand for themselves, such as those of an Embedding.
+        return np.rint(values).astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
@@ -93,6 +95,8 @@ def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     if not np.issubdtype(values.dtype, np.integer):
         return values.astype(np.float32)
     scale, zero_point = details['quantization']
+    if scale == 0.0:  # Integers that stand for themselves, such as those of an ArgMax.
+        return values.astype(np.float32)
     return ((values.astype(np.int32) - zero_point) * np.float32(scale)).astype(np.float32)
 
 

@@ -1,0 +1,1 @@
+"""How a student learns each of its outputs: from soft labels, numbers or labels."""
