@@ -41,8 +41,10 @@ def test_what_compile_gets_must_be_of_tf_keras(argument, value, words):
 
 
 def test_the_trainers_check_what_they_are_compiled_with():
-    networks = [keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in range(2)]
-    trainer = tf_n2uq.training.Distillation(*networks, from_logits=True)
+    student, teacher = (
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in range(2)
+    )
+    trainer = tf_n2uq.training.Distillation(student, teacher, from_logits=True)
     with pytest.raises(TypeError, match='tf_keras.optimizers.Adam'):
         trainer.compile(keras3.optimizers.Adam())
     with pytest.raises(TypeError, match='tf_keras.metrics.AUC'):

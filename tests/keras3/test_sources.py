@@ -17,7 +17,12 @@ from tests.tflite.hostile_files import rewrite_archive
 from tf_n2uq.keras3.sources import entry_of, source_of
 
 layers = keras3.layers
-OWN_MODULE = {'module': 'os', 'class_name': 'system', 'config': {}, 'registered_name': None}
+OWN_MODULE: dict[str, Any] = {
+    'module': 'os',
+    'class_name': 'system',
+    'config': {},
+    'registered_name': None,
+}
 
 
 def forged(folder: Path, change: Any) -> Path:

@@ -25,6 +25,9 @@ def test_a_file_has_the_weights_that_the_model_has(tmp_path):
 def test_inner_objects_are_found_by_their_attributes():
     layer = keras3.layers.Bidirectional(keras3.layers.LSTM(2))
     layer.build((None, 3, 4))
-    cell = LiveWeights(layer).inner('forward_layer').inner('cell')
+    forward = LiveWeights(layer).inner('forward_layer')
+    assert forward is not None
+    cell = forward.inner('cell')
+    assert cell is not None
     assert [each.shape for each in cell.own().values()] == [(4, 8), (2, 8), (8,)]
     assert LiveWeights(layer).inner('no_such_attribute') is None
