@@ -9,6 +9,7 @@ from tf_n2uq._compat.keras_models import (
     is_functional,
     is_input,
     layers_in_front,
+    let_clone_forget_calls,
     nested_inputs,
     nested_outputs,
     nodes_in_order,
@@ -109,3 +110,23 @@ def test_a_shared_layer_is_followed_along_the_call_that_made_the_tensor():
 
 def test_a_tensor_with_numbers_has_no_layers_in_front():
     assert list(layers_in_front(tf.zeros([1]))) == []
+
+
+@pytest.mark.parametrize('sequential', [False, True])
+def test_a_clone_that_keeps_the_layers_is_their_only_model(sequential):
+    chain = [layers.Dense(3, name='first'), layers.Dense(2, name='second')]
+    model = keras.Sequential([keras.Input((4,)), *chain])
+    if not sequential:
+        model = keras.Model(model.input, model.output)
+    let_clone_forget_calls(model)
+    clone = keras.models.clone_model(model, clone_function=lambda layer: layer)
+    assert type(clone) is (keras.Sequential if sequential else type(keras.Model(*_ends())))
+    assert [len(layer.inbound_nodes) for layer in clone.layers[-2:]] == [1, 1]
+    inner = keras.Model(clone.input, clone.get_layer('first').output)
+    x = tf.ones([1, 4])
+    assert bool(tf.reduce_all(clone.get_layer('second')(inner(x)) == clone(x)))
+
+
+def _ends():
+    image = keras.Input((1,))
+    return image, layers.ReLU()(image)

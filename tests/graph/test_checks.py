@@ -4,7 +4,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from tests.networks import quantize
-from tf_n2uq.graph.checks import check_model, check_quantized_model
+from tf_n2uq.graph.checks import check_model, check_quantized_model, layers_inside
 
 layers = keras.layers
 
@@ -62,3 +62,22 @@ def test_a_model_that_tfmot_has_quantized_is_not_called_a_float_model():
     model = tfmot.quantization.keras.quantize_model(dense())
     with pytest.raises(ValueError, match="which TFMOT's own scheme has quantized.*scheme="):
         check_quantized_model(model)
+
+
+def test_a_model_around_a_quantized_one_passes_as_quantized():
+    inner = quantize(keras.Sequential([keras.layers.Dense(3, input_shape=(4,))]))
+    softmax = keras.layers.Softmax()
+    around = keras.Sequential([inner, softmax])
+    check_quantized_model(around)
+    assert list(layers_inside(around)) == [*inner.layers, softmax]
+
+
+def test_two_quantized_models_with_layers_of_one_name_are_refused():
+    image = keras.Input((4,))
+    models = [
+        keras.Sequential([keras.layers.Dense(3, name='same', input_shape=(4,))], name=name)
+        for name in ('a', 'b')
+    ]
+    outputs = [quantize(each)(image) for each in models]
+    with pytest.raises(ValueError, match=r"different names .* 'same_input_range'"):
+        check_quantized_model(keras.Model(image, outputs))

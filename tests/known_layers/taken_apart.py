@@ -51,4 +51,4 @@ def as_file(
     tf_n2uq.calibrate(quantized, images, verbose=0)
     step = float(quantized.layers[-1].int8_scale())
     file = tf_n2uq.tflite.predict(tf_n2uq.tflite.convert(quantized), images)
-    return model(images).numpy(), quantized(images).numpy() / step, file / step
+    return model(images).numpy(), quantized(images, training=False).numpy() / step, file / step

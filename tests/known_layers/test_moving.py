@@ -19,11 +19,6 @@ MOVING = [
     (layers.Permute((3, 1, 2)), IMAGE),
     (layers.Cropping2D(1), IMAGE),
     (layers.Cropping1D(1), SERIES),
-    (layers.Dropout(0.5), IMAGE),
-    (layers.SpatialDropout2D(0.5), IMAGE),
-    (layers.SpatialDropout1D(0.5), SERIES),
-    (layers.GaussianDropout(0.5), IMAGE),
-    (layers.GaussianNoise(0.5), IMAGE),
     (layers.UpSampling2D(2), IMAGE),
     (layers.UpSampling1D(2), SERIES),
 ]

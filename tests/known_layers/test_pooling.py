@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
+import tf_n2uq
 from tests.known_layers.taken_apart import as_file
+from tests.networks import quantize
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.layers import BorderScale
 from tf_n2uq.layers.layer_spec import Kind, kind_of
@@ -64,3 +66,22 @@ def test_the_file_computes_an_average_over_the_border_as_keras_does():
     exact, in_keras, in_file = as_file(lambda x: pooling(x), (8, 8, 3))
     assert np.max(np.abs(in_file - in_keras)) < 1.01
     assert np.corrcoef(in_keras.ravel(), exact.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize('keepdims', [False, True])
+@pytest.mark.parametrize('dimensions', [1, 2])
+def test_an_average_over_one_pixel_writes_in_its_own_range(dimensions, keepdims):
+    convolution = [layers.Conv1D, layers.Conv2D][dimensions - 1](8, 3)
+    average = [layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D][dimensions - 1]
+    chain = [convolution, layers.ReLU(), average(keepdims=keepdims, name='average')]
+    shape = (*[3] * dimensions, 3)
+    model = quantize(keras.Sequential([keras.Input(shape), *chain, layers.Dense(4)]))
+    images = np.random.default_rng(0).normal(size=(16, *shape)).astype(np.float32)
+    tf_n2uq.calibrate(model, images, verbose=0)
+    highest = model.get_layer('average_range').quantizer_weights['max']
+    highest.assign(1.3 * highest)
+    content = tf_n2uq.tflite.convert(model)
+    report = tf_n2uq.tflite.compare(model, content, images)
+    assert 'average_range' in [each.name for each in report.quantizers]
+    assert not [each for each in report.quantizers if each.xnnpack.differing]
+    assert report.xnnpack.max_difference < 0.01

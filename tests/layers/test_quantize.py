@@ -42,3 +42,15 @@ def test_its_symbolic_output_is_like_its_input():
 def test_what_is_no_quantizer_is_refused():
     with pytest.raises(TypeError, match='quantizer: expected a .*Quantizer'):
         Quantize('int8')
+
+
+def test_a_frozen_range_stays_where_it_is_and_passes_gradients():
+    layer = Quantize(RangeQuantizer(8))
+    x = tf.constant([[-1.0, 4.0]])
+    layer(x, training=True)
+    layer.trainable = False
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x / 2, training=True)
+    np.testing.assert_array_equal([float(w) for w in layer.weights], [-1, 4])
+    np.testing.assert_array_equal(tape.gradient(outputs, x), [[0.5, 0.5]])

@@ -241,3 +241,14 @@ def test_efficientnet():
     annotated = tf_n2uq.annotate(model)
     assert_same_outputs(model, annotated, 255 * normal(32, 32, 3))
     assert _quantize(annotated).output_shape == (None, 10)
+
+
+def test_losses_of_tensors_are_left_out_with_a_warning(caplog):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name='conv')(image)
+    model = keras.Model(image, keras.layers.ReLU(name='relu')(x))
+    model.add_loss(tf.reduce_mean(x**2))
+    annotated = tf_n2uq.annotate(model)
+    assert 'add_loss' in caplog.text
+    assert len(annotated.layers) == 3
+    assert annotated.losses == []

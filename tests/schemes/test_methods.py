@@ -187,3 +187,17 @@ def test_calibrating_twice_leaves_the_moving_variances():
     variance = normalization.moving_variance.numpy()
     tf_n2uq.calibrate(model, images_for(model), verbose=0)
     np.testing.assert_array_equal(normalization.moving_variance, variance)
+
+
+@each_method
+@pytest.mark.parametrize('suffix', ['h5', 'keras'])
+def test_nothing_moves_in_a_frozen_network(method, suffix, tmp_path):
+    model = quantized('batch_normalized', method)
+    model.trainable = False
+    model.save(tmp_path / f'frozen.{suffix}')
+    images = 3 * images_for(model)
+    for frozen in (model, keras.models.load_model(tmp_path / f'frozen.{suffix}')):
+        before = frozen.get_weights()
+        frozen(images, training=True)
+        for variable, value in zip(frozen.weights, before, strict=True):
+            np.testing.assert_array_equal(variable, value, variable.name)

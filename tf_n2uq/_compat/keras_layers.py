@@ -14,6 +14,9 @@ import tf_keras as keras
 from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
 from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
+# What `model.add_loss` of a tensor puts into a model. Nothing public tells it from other layers.
+from tf_keras.src.engine.base_layer import AddLoss
+
 # Keras wraps TensorFlow functions of symbolic tensors (`x + 1`, `x[:, 0]`, `x.shape`) into these.
 # Whoever rewrites a model has to know them. Nothing replaces them in tf_keras; Keras 3 has
 # `keras.Operation`, which is public.
@@ -25,6 +28,7 @@ from tf_keras.src.layers.core.tf_op_layer import (
 )
 
 __all__ = [
+    'AddLoss',
     'ClassMethod',
     'CustomScaleLayer',
     'DeclaredOutput',

@@ -14,6 +14,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+# The class that `keras.Model(inputs, outputs)` makes objects of. It has no public name.
+from tf_keras.src.engine.functional import Functional
+
 
 def is_functional(model: keras.Model) -> bool:
     """Returns whether Keras knows a model's graph.
@@ -150,3 +153,44 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 def output_number(tensor: Any) -> int:
     """Returns which of the outputs of its layer a KerasTensor is, from 0."""
     return tensor._keras_history.tensor_index
+
+
+def let_clone_forget_calls(model: keras.Model) -> None:
+    """Makes the next clone of a model that keeps its layers the only model of these layers.
+
+    `quantize_apply` clones the model that a scheme returns, on a new input, and keeps the layers.
+    Each layer then has two calls, and Keras takes the first one for the layer's output. This one
+    leads back to an input that no model has, so that `keras.Model(model.input, layer.output)` ends
+    in an error. Keras has nothing public that removes a call.
+
+    Args:
+        model: a Functional or Sequential model. After the clone, it must not be used any more. A
+            Sequential one must not be used from now on, except for its layers.
+    """
+    nodes = nodes_in_order(model)
+    if isinstance(model, keras.Sequential):
+        # Its clone is made of the layers alone.
+        _forget_calls(nodes)
+        return
+
+    class Rewritten(Functional):
+        """A model whose clone, which Keras makes of the same class, is an ordinary one."""
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            del cls
+            _forget_calls(nodes)
+            return Functional(*args, **kwargs)
+
+    # Past Keras' own `__setattr__`, which tracks what it sets.
+    object.__setattr__(model, '__class__', Rewritten)
+
+
+def _forget_calls(nodes: list[Any]) -> None:
+    dead = {id(node) for node in nodes}
+    for layer in {id(node.layer): node.layer for node in nodes}.values():
+        layer._inbound_nodes[:] = [node for node in layer._inbound_nodes if id(node) not in dead]
+        layer._outbound_nodes[:] = [node for node in layer._outbound_nodes if id(node) not in dead]
+        for index, node in enumerate(layer._inbound_nodes):
+            for tensor in tf.nest.flatten(node.outputs):
+                # The tensors know the place of their call among the calls of the layer.
+                tensor._keras_history = tensor._keras_history._replace(node_index=index)

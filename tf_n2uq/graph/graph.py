@@ -2,117 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
-from tf_n2uq._compat.keras_models import (
-    call_arguments,
-    is_input,
-    nested_inputs,
-    nested_outputs,
-    nodes_in_order,
-    tensors_read,
-)
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
-from tf_n2uq.layers.layer_spec import Kind, LayerSpec, kind_of, spec_of
-
-_UNKNOWN = LayerSpec(Kind.NEW_RANGE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ref:
-    """The output number `index` of the step named `step`."""
-
-    step: str
-    index: int = 0
-
-
-@dataclasses.dataclass
-class Step:
-    """One call of one layer.
-
-    Attributes:
-        name: unique in the graph; the layer's name unless the layer is called several times.
-        layer: a layer that is not connected to anything yet.
-        args: positional arguments of the call, any nest with `Ref`s for tensors.
-        kwargs: keyword arguments of the call, likewise.
-        origin: name of the layer in the model that the graph was read from; '' for a new step.
-        restore: pairs of a layer and the arrays that `set_weights` gives it once it is built.
-        input_shape: the shape of the input, with the batch, as Keras gives it (a list of shapes for
-            several inputs); None for a new step.
-        inputs: the tensors that the call reads, in order.
-    """
-
-    name: str
-    layer: keras.layers.Layer
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    origin: str = ''
-    restore: list[tuple[keras.layers.Layer, list[np.ndarray]]] = dataclasses.field(
-        default_factory=list
-    )
-    input_shape: Any = None
-    inputs: list[Ref] = dataclasses.field(init=False)
-
-    _sources: frozenset[str] = dataclasses.field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._find_inputs()
-
-    def _find_inputs(self) -> None:
-        leaves = tf.nest.flatten((self.args, self.kwargs))
-        self.inputs = [leaf for leaf in leaves if isinstance(leaf, Ref)]
-        # Names compare ten times as fast as references, and graphs ask often.
-        self._sources = frozenset(ref.step for ref in self.inputs)
-
-    def reads(self, ref: Ref) -> bool:
-        """Tells whether the call reads a tensor."""
-        return ref.step in self._sources and ref in self.inputs
-
-    @property
-    def kind(self) -> Kind | None:
-        """The kind of the layer; None for a layer that has no integer form."""
-        return kind_of(self.layer, self.input_shape)
-
-    @property
-    def spec(self) -> LayerSpec:
-        """The spec of the layer; a spec without entries for a layer of an unknown kind."""
-        return spec_of(self.layer) or _UNKNOWN
-
-    @property
-    def output(self) -> Ref:
-        """The first output."""
-        return Ref(self.name)
-
-    def redirect(self, old: Ref, new: Ref) -> None:
-        """Makes the call read `new` wherever it has read `old`."""
-        if not self.reads(old):
-            return
-
-        def swap(leaf: Any) -> Any:
-            return new if _is_ref(leaf) and leaf == old else leaf
-
-        self.args, self.kwargs = tf.nest.map_structure(swap, (self.args, self.kwargs))
-        self._find_inputs()
-
-    def replace(self, layer: keras.layers.Layer, *args: Any) -> None:
-        """Makes the call a call of another layer.
-
-        The name and the readers of the step stay.
-
-        Args:
-            layer: the other layer, which gets no weights.
-            *args: the positional arguments of the call.
-        """
-        self.layer, self.args, self.kwargs, self.restore = layer, args, {}, []
-        self._find_inputs()
+from tf_n2uq.graph.call_reader import CallReader
+from tf_n2uq.graph.steps import Ref as Ref
+from tf_n2uq.graph.steps import Step as Step
 
 
 class Graph:
@@ -138,7 +39,20 @@ class Graph:
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Graph:
-        """Reads a built Sequential or Functional model, and copies its layers and weights."""
+        """Reads a built Sequential or Functional model, and copies its layers and weights.
+
+        Models inside of the model are dissolved into their layers. The names of outer layers stay.
+        A layer of an inner model whose name is taken gets the inner model's name in front. A
+        `QuantizeAnnotate` wrapper gets the name of its layer. If an inner model was called with
+        `training=`, its layers are called with the same value.
+
+        Args:
+            model: the model.
+
+        Raises:
+            ValueError: if an inner model is subclassed or not built, or is called with a tensor of
+                another rank than its own input has.
+        """
         return cls._read(model, copy_layer)
 
     @classmethod
@@ -146,7 +60,8 @@ class Graph:
         """Reads a built Sequential or Functional model without copies.
 
         The graph has the model's own layers, which must not be changed. Use such a graph to read
-        the model, or to make something else than a Keras model of it.
+        the model, or to make something else than a Keras model of it. Inner models are dissolved as
+        in `from_model`, but layers keep their names.
         """
         return cls._read(model, lambda layer: layer)
 
@@ -155,18 +70,7 @@ class Graph:
         cls, model: keras.Model, take: Callable[[keras.layers.Layer], keras.layers.Layer]
     ) -> Graph:
         graph = cls(model.name, isinstance(model, keras.Sequential))
-        nodes = nodes_in_order(model)
-        reader = CallReader(graph, {id(node.layer): node.layer.name for node in nodes}, take)
-        refs: dict[int, Ref] = {}
-        for node in nodes:
-            reader.read(node, refs)
-        graph.nested_inputs = tf.nest.map_structure(
-            lambda tensor: refs[id(tensor)], nested_inputs(model)
-        )
-        # A nest of one stays a list in `model.outputs`; Keras then returns the bare tensor.
-        graph.outputs = tf.nest.map_structure(
-            lambda tensor: refs[id(tensor)], nested_outputs(model)
-        )
+        CallReader(graph, model, take).read_model()
         return graph
 
     @property
@@ -343,68 +247,6 @@ class Graph:
             after.inputs == [before.output] and _reads_one_tensor(after)
             for before, after in itertools.pairwise(order)
         )
-
-
-class CallReader:
-    """Copies the layer calls of a model into a graph.
-
-    A layer with weights that is called several times stays one layer. A layer without weights is
-    copied for each call.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        names: dict[int, str],
-        take: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
-    ) -> None:
-        """Creates the reader.
-
-        Args:
-            graph: gets the calls.
-            names: the name of each layer in the graph, by the id of the layer.
-            take: returns the layer that the graph gets for a layer of the model; None for
-                `copy_layer`.
-        """
-        self._take = take or copy_layer
-        self._graph = graph
-        self._names = names
-        self._reserved = set(names.values())
-        self._copies: dict[int, keras.layers.Layer] = {}
-
-    def read(self, node: Any, refs: dict[int, Ref]) -> Step:
-        """Adds one call and returns it.
-
-        Args:
-            node: Keras' record of the call.
-            refs: the `Ref` of each tensor of the model, by the id of the tensor. The outputs of the
-                call are added.
-        """
-        source = node.layer
-        name = self._names[id(source)]
-        first_call = id(source) not in self._copies
-        if not first_call:
-            name = self._graph.unique_name(name, self._reserved)
-        if first_call or not source.weights:
-            layer = self._copies[id(source)] = self._take(source)
-            if layer is not source:
-                rename(layer, name)
-
-        def to_ref(leaf: Any) -> Any:
-            return refs.get(id(leaf), leaf)
-
-        args, kwargs = tf.nest.map_structure(to_ref, call_arguments(node))
-        step = Step(name, self._copies[id(source)], args, kwargs, self._names[id(source)])
-        if not is_input(node):
-            shapes = [keras.backend.int_shape(tensor) for tensor in tensors_read(node)]
-            step.input_shape = shapes[0] if len(shapes) == 1 else shapes
-        if source.weights and first_call:
-            step.restore.append((layer, source.get_weights()))
-        self._graph.steps[name] = step
-        for index, tensor in enumerate(tf.nest.flatten(node.outputs)):
-            refs[id(tensor)] = Ref(name, index)
-            self._graph.specs[Ref(name, index)] = tensor.type_spec
-        return step
 
 
 def _reads_one_tensor(step: Step) -> bool:

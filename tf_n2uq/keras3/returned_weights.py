@@ -11,12 +11,12 @@ from absl import logging
 
 from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
+from tf_n2uq.graph.flat_names import flat_names
 from tf_n2uq.graph.keras3_objects import is_of_keras3
 from tf_n2uq.keras3.network import NetworkBuilder, Pair
 from tf_n2uq.keras3.sources import entry_of
 from tf_n2uq.keras3.weight_store import LiveWeights, inner_layers
 from tf_n2uq.layers import ChannelAffine, Quantize, QuantizedKernel, SwitchableBatchNormalization
-from tf_n2uq.schemes.annotation.flattening import flat_names
 
 _FloatLayers = Mapping[str, keras.layers.Layer]
 

@@ -37,11 +37,6 @@ for _layer in (
     _LAYERS.Permute,
     _LAYERS.Cropping1D,
     _LAYERS.Cropping2D,
-    _LAYERS.Dropout,
-    _LAYERS.SpatialDropout1D,
-    _LAYERS.SpatialDropout2D,
-    _LAYERS.GaussianDropout,
-    _LAYERS.GaussianNoise,
 ):
     register_layer(_layer, _MOVING)
 register_layer(_LAYERS.ZeroPadding1D, _PADDING)

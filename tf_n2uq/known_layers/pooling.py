@@ -10,13 +10,14 @@ from tf_n2uq.graph.graph import Ref, Step
 from tf_n2uq.layers import BorderScale
 from tf_n2uq.layers.layer_spec import Kind, LayerSpec, register_layer
 from tf_n2uq.schemes.rewrite.decomposition import Parts
-from tf_n2uq.tflite.network.averages import AverageForm
+from tf_n2uq.tflite.network.averages import AverageForm, WholeAverageForm
 from tf_n2uq.tflite.network.border import BorderForm
 from tf_n2uq.tflite.network.form import AsInKeras
 from tf_n2uq.tflite.network.kernel_forms import average_image, average_series
 from tf_n2uq.tflite.network.line_form import InOneRangeForm
 
 _LAYERS = keras.layers
+_WHOLE = LayerSpec(Kind.NEW_RANGE, form=WholeAverageForm())
 # With a factor of 3/2, each second value would lie in the middle between two steps, and chance
 # would round it.
 _OFF_TIES = 1 + 2.0**-16
@@ -77,6 +78,6 @@ register_layer(
         form=AverageForm(average_image, AsInKeras()),
     ),
 )
-register_layer(_LAYERS.GlobalAveragePooling1D, LayerSpec(Kind.NEW_RANGE, form=AsInKeras()))
-register_layer(_LAYERS.GlobalAveragePooling2D, LayerSpec(Kind.NEW_RANGE, form=AsInKeras()))
+register_layer(_LAYERS.GlobalAveragePooling1D, _WHOLE)
+register_layer(_LAYERS.GlobalAveragePooling2D, _WHOLE)
 register_layer(BorderScale, LayerSpec(Kind.NEW_RANGE, form=BorderForm()))

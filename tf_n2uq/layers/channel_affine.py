@@ -7,9 +7,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.layers.named_variables import NamedVariables
+
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class ChannelAffine(keras.layers.Layer):
+class ChannelAffine(NamedVariables, keras.layers.Layer):
     """Multiplies and shifts each channel: `inputs · gamma + beta`.
 
     Shapes: input and output `[..., channels]`, of any floating dtype. The variables `gamma` and

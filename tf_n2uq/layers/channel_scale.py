@@ -7,9 +7,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.layers.named_variables import NamedVariables
+
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class ChannelScale(keras.layers.Layer):
+class ChannelScale(NamedVariables, keras.layers.Layer):
     """Multiplies each channel by a learnable factor: `inputs · scale`.
 
     Shapes: input and output `[..., channels]`, of any floating dtype. The variable `scale` is

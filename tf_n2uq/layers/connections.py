@@ -19,6 +19,7 @@ from absl import logging
 
 from tf_n2uq._compat.keras_layers import DeclaredOutput
 from tf_n2uq._compat.keras_models import call_arguments, calls_in_front, layers_in_front
+from tf_n2uq.layers.named_variables import NamedVariables
 
 
 class Int8Source(abc.ABC):
@@ -65,7 +66,7 @@ class Found:
         self.layer = layer
 
 
-class ReadsInt8(DeclaredOutput):
+class ReadsInt8(NamedVariables, DeclaredOutput):
     """Mixin for a layer that computes with the scale of the int8 tensor that it reads.
 
     Attributes:

@@ -32,6 +32,9 @@ class Quantize(ReadsInt8, Int8Source, HasOffset, keras.layers.Layer):
         input_quantizer: the name of the `Quantize` layer in front of this one, or None. The scale
             of that layer counts where this quantizer passes tensors on (see `AdaptiveQuantizer`).
 
+    A frozen layer (`trainable=False`) runs as at inference, so that no range moves. Gradients pass.
+    As for every layer of Keras, a model has to be compiled again after `trainable` has changed.
+
     With an offset per channel (see `channel_offset`), it computes `quantizer(x + offset) − offset`.
     """
 
@@ -84,6 +87,9 @@ class Quantize(ReadsInt8, Int8Source, HasOffset, keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         if training is None:
             training = keras.backend.learning_phase()
+        if not self.trainable:
+            # As a frozen batch normalization, a frozen range does not follow the data.
+            training = False
         offset = self.channel_offset()
         if offset is None:
             return self.quantizer(inputs, training, weights=self.quantizer_weights)

@@ -8,11 +8,13 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.layers.named_variables import NamedVariables
+
 _OF_LAYERS = ('name', 'trainable', 'dtype')
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class SwitchableBatchNormalization(keras.layers.Layer):
+class SwitchableBatchNormalization(NamedVariables, keras.layers.Layer):
     """Normalizes with the statistics, scale and offset of the active bit-width.
 
     The layer reads the active bit-width when it is called or traced. `tf_n2uq.set_bits` changes

@@ -10,14 +10,14 @@ import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
-from tf_n2uq._compat.keras_layers import ClassMethod, InstanceProperty, TFOpLambda
+from tf_n2uq._compat.keras_layers import AddLoss, ClassMethod, InstanceProperty, TFOpLambda
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.keras3_objects import is_of_keras3
 from tf_n2uq.keras3 import from_keras3
+from tf_n2uq.layers.layer_spec import refusal_of
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers
-from tf_n2uq.schemes.annotation.flattening import flatten
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
@@ -45,7 +45,8 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     A model of Keras 3 first becomes one of tf_keras, see `tf_n2uq.from_keras3`.
 
     `Lambda` layers, and TensorFlow functions for which there is no layer, are not annotated and
-    stay in float. A warning names them. A layer that has an annotation already, with or without a
+    stay in float. A warning names them. Another warning tells of losses by `add_loss` of a tensor,
+    which are left out. A layer that has an annotation already, with or without a
     `QuantizeConfig`, keeps it.
 
     Args:
@@ -67,8 +68,9 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     if is_of_keras3(model):
         model = from_keras3(model)
     check_model(model)
-    graph = Graph.from_model(flatten(model))
+    graph = Graph.from_model(model)
     names = _output_names(model)
+    _leave_out_losses(graph)
     _check_no_variables(graph)
     configs = _unwrap(graph)
     left_out = _matching(graph, leave_out)
@@ -88,6 +90,16 @@ def _output_names(model: keras.Model) -> list[str]:
         if isinstance(layer, QuantizeAnnotate)
     }
     return [annotated.get(name, name) for name in model.output_names]
+
+
+def _leave_out_losses(graph: Graph) -> None:
+    if any(isinstance(step.layer, AddLoss) for step in graph):
+        logging.warning(
+            'model: the losses that model.add_loss has made of tensors are left out, as these '
+            'tensors change. Call add_loss of the model that quantize_apply returns, with the '
+            'outputs of its layers.'
+        )
+        graph.drop_unused()
 
 
 def _check_no_variables(graph: Graph) -> None:
@@ -159,6 +171,7 @@ def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
         if config is None and isinstance(layer, _HOLD_CODE):
             unknown.append(step)
             continue
+        _check_can_be_annotated(step)
         # A layer that is called several times has one annotation.
         if id(layer) not in wrappers:
             wrappers[id(layer)] = QuantizeAnnotate(layer, config)
@@ -168,6 +181,15 @@ def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
             'model: these layers hold code, so they are not annotated and stay in float: %s. '
             'Write them with Keras layers, or name them in leave_out.',
             ', '.join(f'{step.name} ({_function_of(step.layer)})' for step in unknown),
+        )
+
+
+def _check_can_be_annotated(step: Step) -> None:
+    # TFMOT's annotation calls the layer with `training=None`, which this layer does not take.
+    if isinstance(step.layer, keras.layers.RandomCrop):
+        raise ValueError(
+            f'model: layer {step.name!r} {refusal_of(step.layer)}. Replace the layer, or leave it '
+            f'in float with leave_out={step.name!r}.'
         )
 
 

@@ -151,7 +151,8 @@ def _signature(model: keras.Model, batch_size: Any) -> list[tf.TensorSpec]:
         if not spec.shape.is_fully_defined():
             raise ValueError(
                 f'model: expected an input of known size, got {spec.shape} for {spec.name!r}. '
-                'Rebuild the model with a fixed input shape.'
+                'Give the input a size: x = tf_keras.Input((96, 96, 3)), then convert '
+                'tf_keras.Model(x, model(x)).'
             )
         if spec.shape.num_elements() > _MOST_VALUES:
             raise ValueError(

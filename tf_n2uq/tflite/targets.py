@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from tf_n2uq.tflite.levels.planning import LevelPlan, Planner, plan_operators, plan_tables
 from tf_n2uq.tflite.passes.dense import connect_fully
+from tf_n2uq.tflite.passes.free_batch import free_batch
 from tf_n2uq.tflite.passes.markers import replace_markers
 from tf_n2uq.tflite.passes.narrowing import narrow_kernels
 from tf_n2uq.tflite.passes.packing import MICRO_VERSIONS, pack_int4
@@ -26,7 +27,7 @@ def latency_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
     Args:
         plans: What takes the place of the markers, in the order of the markers.
     """
-    return [connect_fully, functools.partial(replace_markers, plans=plans)]
+    return [connect_fully, functools.partial(replace_markers, plans=plans), free_batch]
 
 
 def size_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
@@ -40,6 +41,7 @@ def size_passes(plans: Sequence[LevelPlan]) -> list[Pass]:
         # This pass needs the markers, which show the tensors that hold levels.
         functools.partial(narrow_kernels, plans=plans),
         functools.partial(replace_markers, plans=plans),
+        free_batch,
     ]
 
 

@@ -147,3 +147,13 @@ def test_tfmots_layer_names_are_kept():
     names = {f'quant_{layer.name}' for layer in model.layers if layer.name.startswith('conv2d')}
     quantized = {layer.name for layer in quantize(model, bits=2).layers}
     assert names <= quantized
+
+
+def test_frozen_kernels_are_told_of_once_and_stay_frozen(caplog):
+    model = float_network('batch_normalized')
+    model.get_layer('inner').trainable = False
+    quantized = quantize(model, bits=2)
+    (message,) = [each for each in caplog.messages if 'frozen' in each]
+    assert "1 of 5 quantized layers are frozen (trainable=False), 'inner' for one" in message
+    assert not quantized.get_layer('quant_inner').layer.trainable
+    assert quantized.get_layer('inner_thresholds').trainable

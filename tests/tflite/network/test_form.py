@@ -5,7 +5,7 @@ import tf_keras as keras
 
 from tests.tflite.integer_calls import RESULT, integer_call, numbers, run_form
 from tf_n2uq.graph.graph import Ref, Step
-from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall
+from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, Unchanged
 
 
 def test_a_layer_as_in_keras_has_no_kernels():
@@ -25,6 +25,19 @@ def test_the_training_argument_of_a_call_is_left_out():
     call = IntegerCall(step, [(1, 100)], (1, 100), [], None)
     x = numbers((1, 100))
     np.testing.assert_array_equal(AsInKeras().run(call, [x], {}), x)
+
+
+def test_a_layer_that_is_random_by_default_runs_as_at_inference():
+    x = numbers((1, 4, 4, 3))
+    call = integer_call(keras.layers.RandomContrast(0.9), (1, 4, 4, 3))
+    np.testing.assert_array_equal(run_form(AsInKeras(), call, x), x)
+
+
+def test_an_unchanged_tensor_is_the_input_itself():
+    x = numbers((1, 4))
+    call = integer_call(keras.layers.Dropout(0.9), (1, 4))
+    assert Unchanged().kernels(call) == {}
+    assert Unchanged().run(call, [x], {}) is x
 
 
 def test_a_reshape_takes_the_batch_size_of_the_file():

@@ -282,10 +282,11 @@ def _read_from(step: Step, sources: Mapping[str, str | None]) -> None:
 
 def _pairs(model: keras.Model, single: keras.Model, bits: int) -> Iterator[_Pair]:
     """Yields the variables of an adaptive model at a bit-width, with their counterparts."""
+    layers = {step.name: step.layer for step in Graph.of_layers(model)}
     for own in single.layers:
         if not own.weights:
             continue
-        layer = model.get_layer(own.name)
+        layer: Any = layers[own.name]
         if isinstance(layer, SwitchableBatchNormalization):
             yield from _normalization_pairs(layer, own, bits)
         elif isinstance(layer, Quantize):

@@ -9,10 +9,12 @@ import tf_keras as keras
 
 from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq.graph.checks import check_model
-from tf_n2uq.schemes.calibration.one_width import dataset_length, list_batches
+from tf_n2uq.schemes.calibration.batches import dataset_length, end_progress, list_batches
 
 
-def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -> None:
+def recalibrate_batch_norm(
+    model: keras.Model, dataset: Any, verbose: int = 1, steps: int | None = None
+) -> None:
     """Sets the moving mean and variance of batch normalizations to the average over data.
 
     Weights stay as they are. The data runs through the network as in training, so each
@@ -27,6 +29,8 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
             adaptive model, the statistics of the active bit-width change.
         dataset: as for `tf_n2uq.calibrate`.
         verbose: 1 for a progress bar, 0 for silence.
+        steps: the number of batches to read at most; None for all. A dataset that repeats for ever
+            needs it.
 
     Raises:
         TypeError: if `model` is not a tf_keras model.
@@ -45,13 +49,15 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
     momentum = tf.Variable(0.0, trainable=False)
     run = tf.function(lambda inputs: model(inputs, training=True), reduce_retracing=True)
     before = [layer.momentum for layer in layers]
-    progress = keras.utils.Progbar(dataset_length(dataset), unit_name='batch', verbose=verbose)
+    progress = keras.utils.Progbar(
+        dataset_length(dataset, steps), unit_name='batch', verbose=verbose
+    )
     count = 0
     try:
         for layer in layers:
             # Keras' own `__setattr__` would count the variable among the layer's variables.
             object.__setattr__(layer, 'momentum', momentum)
-        for inputs in list_batches(model, dataset):
+        for inputs in list_batches(model, dataset, steps):
             # With momentums 0/1, 1/2, 2/3, …, the average is that of all batches so far.
             momentum.assign(count / (count + 1))
             run(inputs)
@@ -64,3 +70,4 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Any, verbose: int = 1) -
         raise ValueError(
             'dataset: expected at least one batch, got an empty dataset; give a batch.'
         )
+    end_progress(progress, count)

@@ -6,8 +6,10 @@ from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
+from absl import logging
 
 from tf_n2uq._compat.keras_layers import rename
+from tf_n2uq._compat.keras_models import let_clone_forget_calls
 from tf_n2uq.graph.decisions import decide, write_roles
 from tf_n2uq.graph.fusing import find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
@@ -66,6 +68,7 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         }
         graph = Graph.from_model(model)
         assignment = assign(graph, requested, self._scheme)
+        _tell_frozen(graph, assignment)
         left = {
             name: entry
             for name, entry in layer_quantize_map.items()
@@ -73,7 +76,10 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         }
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
         name_outputs(graph, model.output_names)
-        return self.finish(graph), left
+        rewritten = self.finish(graph)
+        # TFMOT clones the model, and keeps its layers.
+        let_clone_forget_calls(rewritten)
+        return rewritten, left
 
     def finish(self, graph: Graph) -> keras.Model:
         """Makes a model of a graph with its quantizers.
@@ -88,6 +94,20 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         model = graph.to_model()
         start_kernels(graph)
         return model
+
+
+def _tell_frozen(graph: Graph, assignment: Assignment) -> None:
+    """Warns of kernels that training will not adapt to their few levels."""
+    frozen = [name for name in sorted(assignment.configs) if not graph.steps[name].layer.trainable]
+    if frozen:
+        logging.warning(
+            'model: the kernels of %d of %d quantized layers are frozen (trainable=False), %r for '
+            'one. Training moves only the quantizers in front of them, which costs accuracy at few '
+            'bits. Set trainable = True for the quantized model, and compile it, to train all.',
+            len(frozen),
+            len(assignment.configs),
+            frozen[0],
+        )
 
 
 def quantize_graph(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from tf_n2uq.graph.checks import layers_inside
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
@@ -91,7 +92,7 @@ def _without_operator(graph: Graph, decisions: Decisions) -> list[Step]:
 
 
 def _check_finite(model: keras.Model) -> None:
-    for layer in model.layers:
+    for layer in layers_inside(model):
         for variable in layer.weights:
             if not np.isfinite(np.asarray(variable, np.float64)).all():
                 raise ValueError(

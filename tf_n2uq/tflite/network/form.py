@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import expects_training
 from tf_n2uq.graph.graph import Ref, Step
 from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.ranges import Range
@@ -132,5 +133,24 @@ class AsInKeras:
             (call.step.args, call.step.kwargs),
         )
         kwargs.pop('training', None)
+        if expects_training(call.layer):
+            # The default of random layers is to run as in training.
+            kwargs['training'] = False
         # `__call__` would make Flatten and Reshape look at the batch size of the Keras input.
         return call.layer.call(*args, **kwargs)
+
+
+class Unchanged:
+    """The form of a layer that returns its input as it is, except in training."""
+
+    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
+        """Returns no kernels."""
+        del call
+        return {}
+
+    def run(
+        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+    ) -> tf.Tensor:
+        """Returns the input."""
+        del call, kernels
+        return inputs[0]

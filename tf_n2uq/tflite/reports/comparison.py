@@ -14,7 +14,7 @@ from tf_n2uq.graph.graph import Graph
 from tf_n2uq.graph.graph_function import GraphFunction
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract
-from tf_n2uq.schemes.calibration.one_width import list_batches
+from tf_n2uq.schemes.calibration.batches import list_batches
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.signature import end_names
 from tf_n2uq.tflite.reports.comparison_report import (

@@ -10,9 +10,13 @@ from tests.schemes.annotation.networks_in_networks import (
     normal,
     transfer_learning,
 )
-from tf_n2uq.schemes.annotation.flattening import flatten
+from tf_n2uq.graph.graph import Graph
 
 _layers = keras.layers
+
+
+def flatten(model):
+    return Graph.from_model(model).to_model()
 
 
 def test_inner_models_are_dissolved_at_any_depth():
