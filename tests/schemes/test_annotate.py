@@ -105,12 +105,11 @@ def test_left_out_layers_are_not_made_one_with_others():
     assert found['inner'] is None
 
 
-def test_a_shared_layer_gets_the_schemes_own_error():
+def test_an_inner_model_that_is_called_twice_has_one_kernel():
     inner = keras.Sequential([_layers.Dense(3, name='dense')], name='inner')
     image = keras.Input((3,))
-    annotated = tf_n2uq.annotate(keras.Model(image, inner(inner(image))))
-    with pytest.raises(ValueError, match="layer 'dense' is called 2 times"):
-        _quantize(annotated)
+    quantized = _quantize(tf_n2uq.annotate(keras.Model(image, inner(inner(image)))))
+    assert [layer.name for layer in quantized.layers].count('quant_dense') == 1
 
 
 def test_leaving_out_comes_before_a_given_annotation():
