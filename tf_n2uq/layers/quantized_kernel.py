@@ -17,13 +17,16 @@ from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.kernel_use import KernelUse
+from tf_n2uq.layers.named_variables import NamedVariables
 from tf_n2uq.quantizers.protocols import KernelQuantizer
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
 
 
 @keras.saving.register_keras_serializable(package='tf_n2uq')
-class QuantizedKernel(DeclaredOutput, TakesOnLine, tfmot.quantization.keras.QuantizeWrapper):
+class QuantizedKernel(
+    NamedVariables, DeclaredOutput, TakesOnLine, tfmot.quantization.keras.QuantizeWrapper
+):
     """Runs a layer with quantized kernels; the float kernels stay the layer's own variables.
 
     TFMOT's wrapper replaces `layer.kernel` by a tensor for good. The variable then belongs to the
