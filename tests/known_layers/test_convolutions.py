@@ -24,6 +24,8 @@ CASES = [
     (layers.Dense(6), IMAGE),
     (layers.Conv2DTranspose(6, 3, strides=2, padding='same'), IMAGE),
     (layers.Conv2DTranspose(6, 2, padding='valid'), IMAGE),
+    (layers.Conv2DTranspose(6, 3, strides=(1, 2)), IMAGE),
+    (layers.Conv2DTranspose(6, 3, dilation_rate=2), IMAGE),
 ]
 
 
@@ -86,12 +88,19 @@ def test_a_wrapped_layer_is_a_kernel_with_a_form():
     assert known_spec(wrapper).form is not None
 
 
-def test_a_causal_separable_convolution_is_refused_by_name():
-    inputs = keras.Input((9, 4))
-    x = layers.SeparableConv1D(6, 3, padding='causal', name='causal')(layers.Conv1D(4, 3)(inputs))
-    with pytest.raises(ValueError, match="layer 'causal' has padding='causal'.*ZeroPadding1D"):
-        quantize(keras.Model(inputs, layers.Conv1D(2, 1)(x)))
-    padded = layers.ZeroPadding1D((2, 0))(layers.Conv1D(4, 3)(inputs))
-    x = layers.SeparableConv1D(6, 3, name='valid')(padded)
-    model = quantize(keras.Model(inputs, layers.Conv1D(2, 1)(x)))
-    assert model.get_layer('quant_valid_depthwise').output_shape == (None, 7, 4)
+@pytest.mark.parametrize('dilation', [1, 3])
+def test_a_causal_separable_convolution_has_zeros_in_front(dilation):
+    inputs = keras.Input((12, 4))
+    layer = layers.SeparableConv1D(
+        6, 3, padding='causal', dilation_rate=dilation, name='causal', activation='relu'
+    )
+    float_model = keras.Model(inputs, layers.Conv1D(2, 1)(layer(layers.Conv1D(4, 3)(inputs))))
+    model = quantize(float_model, bits=8)
+    assert model.get_layer('quant_causal_depthwise').output_shape == (None, 10, 4)
+    data = np.random.default_rng(0).normal(size=(20, 12, 4)).astype(np.float32)
+    tf_n2uq.calibrate(model, data, verbose=0)
+    in_keras = model(data).numpy()
+    assert np.corrcoef(in_keras.ravel(), float_model(data).numpy().ravel())[0, 1] > 0.99
+    step = float(model.layers[-1].int8_scale())
+    in_file = tf_n2uq.tflite.predict(tf_n2uq.tflite.convert(model), data)
+    assert np.mean(np.abs(in_file - in_keras) > 0.5 * step) < 0.01

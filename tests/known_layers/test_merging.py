@@ -56,9 +56,13 @@ def test_only_sums_do_the_work_of_a_relu(layer, kind, takes_on_relu):
     assert known_spec(layer).takes_on_relu is takes_on_relu
 
 
-@pytest.mark.parametrize('layer', [layers.Maximum(), layers.Minimum(), layers.Dot(1)])
-def test_other_mergers_are_unknown(layer):
-    assert spec_of(layer) is None
+def test_other_mergers_are_unknown():
+    assert spec_of(layers.Dot(1)) is None
+
+
+@pytest.mark.parametrize('kind', [layers.Maximum, layers.Minimum])
+def test_the_extreme_of_three_is_that_of_two_and_one(kind):
+    assert taken_apart(kind(), 3) == [kind] * 2
 
 
 SHAPES = [(None, 4, 3), (None, 4, 5)]

@@ -3,7 +3,8 @@ import pytest
 import tf_keras as keras
 
 from tests.known_layers.specs import known_spec
-from tf_n2uq.layers.layer_spec import Kind, kind_of, spec_of
+from tests.known_layers.taken_apart import as_file, in_float
+from tf_n2uq.layers.layer_spec import Kind, kind_of, refusal_of, spec_of
 from tf_n2uq.tflite.network.form import AsInKeras
 
 layers = keras.layers
@@ -58,3 +59,25 @@ def test_windows_of_one_pixel_are_no_maximum_in_a_file():
 def test_up_sampling_between_pixels_makes_new_numbers():
     assert kind_of(layers.UpSampling2D(2, interpolation='bilinear')) is Kind.NEW_RANGE
     assert spec_of(layers.UpSampling2D(2, interpolation='bicubic')) is None
+
+
+@pytest.mark.parametrize('size', [8, (10, 9), (16, 12)])
+def test_large_factors_interpolate_by_rows_and_columns(size):
+    expected, got = in_float(layers.UpSampling2D(size, interpolation='bilinear'), (5, 4, 3))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [3, 6, 8])
+def test_the_file_interpolates_as_keras_does(size):
+    layer = layers.UpSampling2D(size, interpolation='bilinear')
+    exact, in_keras, in_file = as_file(layer, (6, 6, 3))
+    assert np.max(np.abs(in_file - in_keras)) < 1.01
+    assert np.mean(np.abs(in_file - in_keras) > 0.5) < 1e-3
+    assert np.corrcoef(in_keras.ravel(), exact.ravel())[0, 1] > 0.995
+
+
+def test_factors_whose_weights_do_not_fit_are_refused():
+    for size in (66, 128, 129, (2, 100)):
+        layer = layers.UpSampling2D(size, interpolation='bilinear')
+        assert 'expected factors with weights of 8 bits' in refusal_of(layer, IMAGE)
+    assert refusal_of(layers.UpSampling2D((64, 127), interpolation='bilinear'), IMAGE) is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -38,8 +39,10 @@ __all__ = [
     'StochasticDepth',
     'TFOpLambda',
     'expects_training',
+    'inner_layers',
     'rename',
     'with_tensors',
+    'without_new_calls',
 ]
 
 
@@ -86,6 +89,34 @@ def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras
         twin.__dict__['_jit_compiled_convolution_op'] = compiled
     twin.__dict__.update(tensors)
     return twin
+
+
+def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers that a layer holds as attributes, and those that these hold.
+
+    The public `layer.submodules` also has metrics and anything else that is a `tf.Module`.
+    """
+    return list(layer._flatten_layers(include_self=False))
+
+
+@contextlib.contextmanager
+def without_new_calls(layer: keras.layers.Layer) -> Iterator[None]:
+    """Lets the layers inside of a layer forget the calls that are made in a context.
+
+    A call with symbolic tensors leaves a node on a layer, and `layer.output` of the user's layer
+    would be another one. Nothing public takes a node off again.
+
+    Args:
+        layer: the outer layer.
+    """
+    inner = inner_layers(layer)
+    counts = [(len(each._inbound_nodes), len(each._outbound_nodes)) for each in inner]
+    try:
+        yield
+    finally:
+        for each, (inbound, outbound) in zip(inner, counts, strict=True):
+            del each._inbound_nodes[inbound:]
+            del each._outbound_nodes[outbound:]
 
 
 class DeclaredOutput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -35,6 +35,7 @@ class CallReader:
         graph: Any,
         model: keras.Model,
         take: Callable[[keras.layers.Layer], keras.layers.Layer],
+        networks: Mapping[int, keras.Model] | None = None,
     ) -> None:
         """Creates the reader.
 
@@ -43,11 +44,13 @@ class CallReader:
             model: the model to read.
             take: returns the layer that the graph gets for a layer of the model: a copy, or the
                 layer itself.
+            networks: models in the place of custom layers, by the id of the layer.
         """
         self._take = take
+        self._networks = networks or {}
         self._graph = graph
         self._model = model
-        self._names = flat_names(model)
+        self._names = flat_names(model, self._networks)
         self._reserved = set(self._names.values())
         self._copies: dict[int, keras.layers.Layer] = {}
         # Whether the tensors of the model that is being read have other shapes in the graph.
@@ -66,7 +69,7 @@ class CallReader:
         """Adds the calls of a model and returns the nest of its outputs."""
         for node in nodes_in_order(model):
             tensors = tf.nest.flatten(node.outputs)
-            if isinstance(node.layer, keras.Model):
+            if isinstance(self._network_of(node), keras.Model):
                 outputs = self._read_inner(node, refs, training)
                 refs.update(zip(map(id, tensors), outputs, strict=True))
             elif not (is_input(node) and id(tensors[0]) in refs):
@@ -75,8 +78,12 @@ class CallReader:
                     step.kwargs = {'training': training, **step.kwargs}
         return tf.nest.map_structure(lambda tensor: refs[id(tensor)], nested_outputs(model))
 
+    def _network_of(self, node: Any) -> keras.layers.Layer:
+        """Returns the model in the place of the layer that is called, or the layer itself."""
+        return self._networks.get(id(node.layer), node.layer)
+
     def _read_inner(self, node: Any, refs: dict[int, Ref], training: Any) -> list[Ref]:
-        inner = node.layer
+        inner = self._network_of(node)
         args, kwargs = call_arguments(node)
         given = in_order_of_inputs(inner, args[0])
         inner_refs = {

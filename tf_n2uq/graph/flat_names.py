@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_models import nodes_in_order
@@ -9,7 +11,9 @@ from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
 
 
-def flat_names(model: keras.Model) -> dict[int, str]:
+def flat_names(
+    model: keras.Model, networks: Mapping[int, keras.Model] | None = None
+) -> dict[int, str]:
     """Returns a unique name for each layer, by the id of the layer.
 
     Layers of outer models choose their names before those of inner models. A layer of an inner
@@ -17,6 +21,7 @@ def flat_names(model: keras.Model) -> dict[int, str]:
 
     Args:
         model: a built Sequential or Functional model.
+        networks: models in the place of custom layers, by the id of the layer.
 
     Raises:
         ValueError: if an inner model is subclassed or not built.
@@ -27,7 +32,8 @@ def flat_names(model: keras.Model) -> dict[int, str]:
     while level:
         inner_models = []
         for parent in level:
-            for layer in [node.layer for node in nodes_in_order(parent)]:
+            called = [node.layer for node in nodes_in_order(parent)]
+            for layer in [(networks or {}).get(id(layer), layer) for layer in called]:
                 if isinstance(layer, keras.Model):
                     check_model(layer, f'model: inner model {layer.name!r}')
                     inner_models.append(layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -38,7 +38,9 @@ class Graph:
         self._shapes: dict[Ref, tuple[int | None, ...]] = {}
 
     @classmethod
-    def from_model(cls, model: keras.Model) -> Graph:
+    def from_model(
+        cls, model: keras.Model, networks: Mapping[int, keras.Model] | None = None
+    ) -> Graph:
         """Reads a built Sequential or Functional model, and copies its layers and weights.
 
         Models inside of the model are dissolved into their layers. The names of outer layers stay.
@@ -48,12 +50,14 @@ class Graph:
 
         Args:
             model: the model.
+            networks: models that are dissolved in the place of custom layers, by the id of the
+                layer.
 
         Raises:
             ValueError: if an inner model is subclassed or not built, or is called with a tensor of
                 another rank than its own input has.
         """
-        return cls._read(model, copy_layer)
+        return cls._read(model, copy_layer, networks)
 
     @classmethod
     def of_layers(cls, model: keras.Model) -> Graph:
@@ -67,10 +71,13 @@ class Graph:
 
     @classmethod
     def _read(
-        cls, model: keras.Model, take: Callable[[keras.layers.Layer], keras.layers.Layer]
+        cls,
+        model: keras.Model,
+        take: Callable[[keras.layers.Layer], keras.layers.Layer],
+        networks: Mapping[int, keras.Model] | None = None,
     ) -> Graph:
         graph = cls(model.name, isinstance(model, keras.Sequential))
-        CallReader(graph, model, take).read_model()
+        CallReader(graph, model, take, networks).read_model()
         return graph
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import tf_keras as keras
 
 from tf_n2uq.layers import QuantizedKernel
-from tf_n2uq.layers.layer_spec import InputShape, KernelAxes, Kind, LayerSpec, register_layer
+from tf_n2uq.layers.layer_spec import KernelAxes, Kind, LayerSpec, register_layer
 from tf_n2uq.tflite.network.kernel_forms import (
     QuantizedKernelForm,
     multiply_dense,
@@ -26,16 +26,6 @@ def _kernel(*kernels: KernelAxes, takes_on_relu: bool = True, **more: Any) -> La
     return LayerSpec(Kind.KERNEL, kernels=kernels, takes_on_relu=takes_on_relu, **more)
 
 
-def _causal_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:
-    del shape
-    if layer.padding != 'causal':
-        return None
-    return (
-        "has padding='causal', which Keras has for no depthwise convolution; expected 'valid' or "
-        "'same'. Pad with a ZeroPadding1D in front of the layer"
-    )
-
-
 register_layer(_LAYERS.Conv1D, _kernel(_KERNEL, multiply=multiply_series))
 register_layer(_LAYERS.Conv2D, _kernel(_KERNEL, multiply=multiply_image))
 register_layer(_LAYERS.DepthwiseConv1D, _kernel(_DEPTHWISE, multiply=multiply_series))
@@ -47,6 +37,6 @@ register_layer(
     _kernel(('kernel', -2), multiply=multiply_transposed, takes_on_relu=False),
 )
 # The rewrite makes two layers of these.
-register_layer(_LAYERS.SeparableConv1D, _kernel(_DEPTHWISE, _POINTWISE, refusal=_causal_refusal))
+register_layer(_LAYERS.SeparableConv1D, _kernel(_DEPTHWISE, _POINTWISE))
 register_layer(_LAYERS.SeparableConv2D, _kernel(_DEPTHWISE, _POINTWISE))
 register_layer(QuantizedKernel, _kernel(form=QuantizedKernelForm()))

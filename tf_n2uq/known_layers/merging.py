@@ -8,6 +8,7 @@ import tf_keras as keras
 from tf_n2uq.graph.graph import Ref, Step
 from tf_n2uq.layers.layer_spec import InputShape, Kind, LayerSpec, register_layer
 from tf_n2uq.schemes.rewrite.decomposition import Parts
+from tf_n2uq.tflite.network.extremes import ExtremeForm
 from tf_n2uq.tflite.network.form import AsInKeras
 from tf_n2uq.tflite.network.line_form import InOneRangeForm
 from tf_n2uq.tflite.network.operators import concatenate
@@ -59,3 +60,8 @@ register_layer(
     _LAYERS.Concatenate,
     LayerSpec(Kind.NEW_RANGE, refusal=_concatenation_refusal, form=InOneRangeForm(_joined)),
 )
+for _layer, _is_maximum in ((_LAYERS.Maximum, True), (_LAYERS.Minimum, False)):
+    register_layer(
+        _layer,
+        LayerSpec(Kind.NEW_RANGE, decomposition=_in_pairs, form=ExtremeForm(_is_maximum)),
+    )

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.graph.graph import Ref, Step
+from tf_n2uq.known_layers.moving import add_up_sampling, up_sampling_refusal
 from tf_n2uq.layers.layer_spec import InputShape, Kind, LayerSpec, register_layer
 from tf_n2uq.layers.resize_axis import WEIGHT_PARTS, ResizeAxis
 from tf_n2uq.schemes.rewrite.decomposition import Parts
@@ -26,15 +27,17 @@ def _resizing(parts: Parts, step: Step) -> Ref:
     before, after = step.input_shape[1:3], (layer.height, layer.width)
     factors = [new // old for old, new in zip(before, after, strict=True)]
     grows = all(old * f == new for old, new, f in zip(before, after, factors, strict=True))
-    if grows and factors != [1, 1]:
-        return parts.add(
-            _LAYERS.UpSampling2D(factors, interpolation=layer.interpolation), 'up', ref
-        )
+    if grows and factors != [1, 1] and _fits(factors, layer.interpolation):
+        return add_up_sampling(parts, factors, layer.interpolation, ref)
     for axis, (old, new) in enumerate(zip(before, after, strict=True), start=1):
         if old != new:
             sources, shares = _places(old, new, layer.interpolation)
             ref = parts.add(ResizeAxis(axis, sources, shares), f'axis_{axis}', ref)
     return ref
+
+
+def _fits(factors: list[int], interpolation: str) -> bool:
+    return interpolation == 'nearest' or up_sampling_refusal(factors) is None
 
 
 def _places(old: int, new: int, interpolation: str) -> tuple[list[int], list[int]]:

@@ -4,6 +4,7 @@ from tf_n2uq.layers.border_scale import BorderScale
 from tf_n2uq.layers.channel_affine import ChannelAffine
 from tf_n2uq.layers.channel_scale import ChannelScale
 from tf_n2uq.layers.deployment import Deployment
+from tf_n2uq.layers.depth_to_space import DepthToSpace, SpaceToDepth
 from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
 from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.layer_spec import (
@@ -20,6 +21,7 @@ from tf_n2uq.layers.normalization_parts import ChannelMean, InverseDeviation
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel
 from tf_n2uq.layers.rprelu import RPReLU
+from tf_n2uq.layers.slice import Slice
 from tf_n2uq.layers.switchable_batch_normalization import SwitchableBatchNormalization
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     'ChannelMean',
     'ChannelScale',
     'Deployment',
+    'DepthToSpace',
     'HardSigmoid',
     'HardSwish',
     'InverseDeviation',
@@ -37,6 +40,8 @@ __all__ = [
     'Quantize',
     'QuantizedKernel',
     'RPReLU',
+    'Slice',
+    'SpaceToDepth',
     'SwitchableBatchNormalization',
     'is_channel_line',
     'kind_of',

@@ -18,6 +18,7 @@ from tf_n2uq.graph.keras3_objects import is_of_keras3
 from tf_n2uq.keras3 import from_keras3
 from tf_n2uq.layers.layer_spec import refusal_of
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers
+from tf_n2uq.schemes.annotation.custom_layers import networks_of
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
@@ -36,6 +37,9 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     - Models inside the model are dissolved into their layers. A layer whose name is taken gets
       the inner model's name in front. The last layer of an inner model at the end gets the name of
       this inner model, so that the outputs keep their names.
+    - So are layers of your own classes that only call Keras layers and TensorFlow functions, such
+      as a squeeze-and-excitation block: they have no variables of their own, and compute with one
+      tensor or list of tensors, the same in training and at inference.
     - TensorFlow functions of tensors (`x + 1`, `tf.nn.relu(x)`, …) become layers of the same
       name. A `tf.stop_gradient` no longer stops the gradient.
     - Hard swish and hard sigmoid, written as several layers, become one.
@@ -61,19 +65,25 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     Raises:
         TypeError: if `model` is not a model of tf_keras or Keras 3, or `leave_out` is no string and
             no list of strings.
-        ValueError: if the model or an inner model is subclassed or not built; if a function
-            computes with a `tf.Variable` that is no weight of the model; if an expression is not
-            valid or matches no layer; or if `from_keras3` has no counterpart for a layer.
+        ValueError: if the model is subclassed or not built, or an inner model that does more than
+            call layers; if a function computes with a `tf.Variable` that is no weight of the model;
+            if an expression is not valid or matches no layer; or if `from_keras3` has no
+            counterpart for a layer.
     """
     if is_of_keras3(model):
         model = from_keras3(model)
     check_model(model)
-    graph = Graph.from_model(model)
+    patterns = _checked_patterns(leave_out)
+
+    def is_left_out(name: str) -> bool:
+        return any(pattern.fullmatch(name) for pattern in patterns)
+
+    graph = Graph.from_model(model, networks_of(model, is_left_out))
     names = _output_names(model)
     _leave_out_losses(graph)
     _check_no_variables(graph)
     configs = _unwrap(graph)
-    left_out = _matching(graph, leave_out)
+    left_out = _matching(graph, patterns)
     replace_operators(graph)
     replace_application_layers(graph)
     fuse(graph, left_out | {name for name, config in configs.items() if config is not None})
@@ -124,13 +134,13 @@ def _unwrap(graph: Graph) -> dict[str, Any]:
     return configs
 
 
-def _matching(graph: Graph, leave_out: str | Sequence[str]) -> set[str]:
+def _matching(graph: Graph, patterns: Sequence[re.Pattern[str]]) -> set[str]:
     """Returns the names of the layers that expressions match."""
     names = sorted(
         {step.origin for step in graph if not isinstance(step.layer, keras.layers.InputLayer)}
     )
     found = set()
-    for pattern in _checked_patterns(leave_out):
+    for pattern in patterns:
         matching = {name for name in names if pattern.fullmatch(name)}
         if not matching:
             raise ValueError(
@@ -179,7 +189,9 @@ def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
     if unknown:
         logging.warning(
             'model: these layers hold code, so they are not annotated and stay in float: %s. '
-            'Write them with Keras layers, or name them in leave_out.',
+            'Write them with Keras layers, such as tf_n2uq.layers.DepthToSpace for a Lambda of '
+            'tf.nn.depth_to_space, or call the functions of a Lambda directly on the tensors, or '
+            'name the layers in leave_out.',
             ', '.join(f'{step.name} ({_function_of(step.layer)})' for step in unknown),
         )
 

@@ -42,3 +42,13 @@ def test_a_channel_without_a_kernel_keeps_its_bias_to_a_small_part_of_a_step():
     result = exact.representable(INPUT_SCALE, OUTPUT_SCALE)
     assert abs(result.bias[0] - 0.731) < OUTPUT_SCALE / 1000
     assert not result.integers.any()
+
+
+def test_a_line_takes_the_integer_that_its_offset_fits():
+    slope, offset = np.array([0.3, -2.5, 0.0, 1.0]), np.array([0.7, 0.123, 5.0, 0.0])
+    kernel = IntegerKernel.of_unrounded_line(slope, offset, 0.02)
+    np.testing.assert_allclose(kernel.integers[0, 0] * kernel.unit, slope)
+    assert kernel.integers[0, 0, 2:].tolist() == [0, 127]
+    counts = (offset / (kernel.unit * 0.02))[:2]
+    assert np.all(np.abs(counts - np.rint(counts)) < 0.02)
+    assert np.all(np.abs(kernel.integers[0, 0, :2]) >= 64)

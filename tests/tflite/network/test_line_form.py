@@ -15,8 +15,9 @@ from tf_n2uq.tflite.network.line_form import (
 from tf_n2uq.tflite.network.ranges import Range
 
 SHAPE = (1, 5, 6, 4)
-# The file's bias of a line is a whole number of units: a unit is 1/127 of the slope.
-ROUNDING = 1.5 * SOURCE.scale / 127
+# The file's bias of a line is a whole number of units. With the integer that suits the bias best,
+# nearly nothing is left of this rounding.
+ROUNDING = 0.05 * SOURCE.scale / 127
 
 
 def test_a_normalization_is_a_line_per_channel():
@@ -26,6 +27,18 @@ def test_a_normalization_is_a_line_per_channel():
     layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.weights])
     result = run_form(LineForm(), integer_call(layer, SHAPE), numbers(SHAPE))
     np.testing.assert_allclose(result, layer(numbers(SHAPE)), atol=ROUNDING)
+
+
+def test_steep_lines_round_to_the_same_steps_as_in_keras():
+    channels = 64
+    shape = (1, 5, 6, channels)
+    layer = keras.layers.BatchNormalization()
+    layer.build(shape)
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.uniform(0.5, 8.0, weight.shape) for weight in layer.weights])
+    result = run_form(LineForm(), integer_call(layer, shape), numbers(shape))
+    rounded, expected = (np.rint(each / RESULT.scale) for each in (result, layer(numbers(shape))))
+    assert np.mean(rounded != expected) < 2e-3
 
 
 def test_a_bounded_line_applies_the_bounds_of_its_layer():

@@ -22,7 +22,7 @@ from tf_n2uq.schemes.rewrite.decomposition import decompose
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
 from tf_n2uq.schemes.rewrite.range_placement import place_ranges
 from tf_n2uq.schemes.rewrite.same_range import assign_offsets, keep_ranges
-from tf_n2uq.schemes.rewrite.separable import as_depthwise, separable_parts
+from tf_n2uq.schemes.rewrite.separable import as_depthwise, causal_padding, separable_parts
 
 
 class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
@@ -207,7 +207,13 @@ def _split_separable(graph: Graph, step: Step, assignment: Assignment) -> None:
     depthwise, pointwise = parts
     for number, call in enumerate(graph.calls_of(step.layer)):
         add = graph.call_again if number else graph.add
-        first = add(depthwise, *call.inputs)
+        (source,) = call.inputs
+        padding = causal_padding(step.layer)
+        if padding is not None:
+            padded = graph.add(padding, source)
+            assignment.annotated.add(padded.name)
+            source = padded.output
+        first = add(depthwise, source)
         second = add(pointwise, first.output)
         for _, arrays in call.restore:
             first.restore.append((depthwise, arrays[:1]))

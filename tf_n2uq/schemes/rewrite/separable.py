@@ -30,7 +30,8 @@ def separable_parts(
     depthwise = classes[0](
         layer.kernel_size,
         strides=layer.strides,
-        padding=layer.padding,
+        # Keras has causal padding for no depthwise convolution: `causal_padding` is in front.
+        padding='valid' if layer.padding == 'causal' else layer.padding,
         depth_multiplier=layer.depth_multiplier,
         dilation_rate=layer.dilation_rate,
         use_bias=False,
@@ -53,6 +54,18 @@ def separable_parts(
         name=f'{layer.name}_pointwise',
     )
     return depthwise, pointwise
+
+
+def causal_padding(layer: keras.layers.Layer) -> keras.layers.ZeroPadding1D | None:
+    """Returns the zeros in front of a causal separable convolution; None for any other padding.
+
+    Args:
+        layer: a separable convolution.
+    """
+    if layer.padding != 'causal':
+        return None
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    return _LAYERS.ZeroPadding1D((before, 0), name=f'{layer.name}_padding')
 
 
 def as_depthwise(

@@ -115,7 +115,9 @@ class IntegerNetwork:
                 else:
                     kernels = self._kernels[step.name]
                     result = self._form_of(step).run(self._calls[step.name], sources, kernels)
-            tensors[step.output] = result
+            # A layer that stays in float may return several tensors.
+            for index, tensor in enumerate(tf.nest.flatten(result)):
+                tensors[Ref(step.name, index)] = tensor
         return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
 
     def _written_levels(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:

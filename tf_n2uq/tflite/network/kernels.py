@@ -21,6 +21,10 @@ _LEAST_REQUANTIZATION = 2.0**-31
 _GREATEST_REQUANTIZATION = 255.0
 # The bias of a channel without a kernel is rounded to this part of a step of the output.
 _BIAS_PART_WITHOUT_KERNEL = 2.0**-12
+# The integers among which a line chooses the one that its offset fits best. An offset within this
+# part of a unit of the sum is as good as exact.
+_LINE_INTEGERS = np.arange(127, 63, -1)
+_EXACT_OFFSET = 1e-3
 # The part of a unit that the constant of a kernel of zeros moves by, see `with_distinct_constants`.
 _NUDGE = 2.0**-20
 _Name = TypeVar('_Name')
@@ -99,6 +103,33 @@ class IntegerKernel:
         sign = np.where(dead, 0, np.sign(slope)).astype(np.int32)
         unit = np.where(dead, 1.0, np.abs(slope) / 127.0)
         return cls(127 * sign[None, None], unit, offset)
+
+    @classmethod
+    def of_unrounded_line(
+        cls, slope: np.ndarray, offset: np.ndarray, input_scale: float
+    ) -> IntegerKernel:
+        """Makes the 1×1 depthwise kernel of a line whose offset Keras does not round.
+
+        The file rounds an offset to units of the sum. With the integer 127 everywhere, a steep line
+        would move by up to a hundredth of a step, and as many values would be rounded to the
+        other side. Among the integers from 64 to 127, one nearly always makes the offset a
+        multiple of the unit.
+
+        Args:
+            slope: float64 `[channels]`: the slope of each line.
+            offset: float64 `[channels]`: the offset of each line.
+            input_scale: the scale of the int8 tensor that the kernel multiplies.
+        """
+        kernel = cls.of_line(slope, offset)
+        units = kernel.unit * 127.0 / _LINE_INTEGERS[:, np.newaxis]
+        counts = offset / (units * input_scale)
+        errors = np.abs(counts - np.rint(counts))
+        # The first of several that are exact is the greatest, and 127 for an offset of 0.
+        best = np.argmin(np.where(errors < _EXACT_OFFSET, 0.0, errors * units), axis=0)
+        dead = slope == 0
+        integers = np.where(dead, 0, np.sign(slope) * _LINE_INTEGERS[best]).astype(np.int32)
+        unit = np.where(dead, kernel.unit, units[best, np.arange(len(best))])
+        return cls(integers[None, None], unit, offset)
 
     @classmethod
     def of_average(cls, window: Sequence[int], channels: int) -> IntegerKernel:

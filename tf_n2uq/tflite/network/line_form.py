@@ -20,7 +20,7 @@ class LineForm:
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns the exact kernel of the line."""
         slope, offset = (np.broadcast_to(part, [call.channels]) for part in line_of(call.layer))
-        return {'': fitted(IntegerKernel.of_line(slope, offset), call)}
+        return {'': _fitted_line(slope, offset, call)}
 
     def run(
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
@@ -55,8 +55,7 @@ class BoundedLineForm:
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns the exact kernel of the line."""
         slope, offset = np.full(call.channels, self._slope), np.full(call.channels, self._offset)
-        line = IntegerKernel.of_line(slope, offset)
-        return {'': fitted(line, call)}
+        return {'': _fitted_line(slope, offset, call)}
 
     def run(
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
@@ -83,23 +82,40 @@ class InOneRangeForm:
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns a kernel for each input, by its number, that changes only the range."""
-        scale = call.written().scale
-        pairs = zip(call.input_shapes, call.sources, strict=True)
-        return {
-            str(index): identity(shape[-1]).representable(source.range.scale, scale)
-            for index, (shape, source) in enumerate(pairs)
-        }
+        return range_kernels(call)
 
     def run(
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
         """Brings the inputs into one range and computes the layer."""
-        result = call.written()
-        parts = [
-            result.quantize(depthwise_1x1(part, kernels[str(index)]))
-            for index, part in enumerate(inputs)
-        ]
-        return self._joined(call.layer, parts)
+        return self._joined(call.layer, in_one_range(call, inputs, kernels))
+
+
+def range_kernels(call: IntegerCall) -> dict[str, IntegerKernel]:
+    """Returns a kernel for each input of a call, by its number, that changes only the range."""
+    scale = call.written().scale
+    pairs = zip(call.input_shapes, call.sources, strict=True)
+    return {
+        str(index): identity(shape[-1]).representable(source.range.scale, scale)
+        for index, (shape, source) in enumerate(pairs)
+    }
+
+
+def in_one_range(
+    call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
+) -> list[tf.Tensor]:
+    """Writes each input of a call in the range of the result.
+
+    Args:
+        call: the call.
+        inputs: the inputs.
+        kernels: the kernels that `range_kernels` returned, as the file has them.
+    """
+    result = call.written()
+    return [
+        result.quantize(depthwise_1x1(part, kernels[str(index)]))
+        for index, part in enumerate(inputs)
+    ]
 
 
 def fitted(kernel: IntegerKernel, call: IntegerCall) -> IntegerKernel:
@@ -113,6 +129,11 @@ def fitted(kernel: IntegerKernel, call: IntegerCall) -> IntegerKernel:
         ValueError: if there is no range behind the layer.
     """
     return kernel.representable(call.sources[0].range.scale, call.written().scale)
+
+
+def _fitted_line(slope: np.ndarray, offset: np.ndarray, call: IntegerCall) -> IntegerKernel:
+    scale = call.sources[0].range.scale
+    return fitted(IntegerKernel.of_unrounded_line(slope, offset, scale), call)
 
 
 def identity(channels: int | None) -> IntegerKernel:

@@ -9,6 +9,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.tflite.network.operators import convolve
+from tf_n2uq.tflite.network.pixels import to_pixels
 
 
 def run_transposed(
@@ -17,72 +19,58 @@ def run_transposed(
     kernel: IntegerKernel,
     size: tuple[int, int],
 ) -> tf.Tensor:
-    """Runs a transposed convolution of stride s exactly, as a convolution of stride 1.
+    """Runs a transposed convolution exactly, as a convolution of stride 1.
 
-    An output pixel s·m + r reads the inputs m, m − 1, … with the elements r, s + r, … of the
-    kernel. This is one convolution for each remainder r. Together, these are one convolution with
-    s² times the output channels, which are then put in the places of their pixels. Unlike
-    TRANSPOSE_CONV, this convolution has a scale per output channel, and its kernel may have few
-    bits.
+    With a stride of s, an output pixel s·m + r reads the inputs m, m − 1, … with the elements r,
+    s + r, … of the kernel. This is one convolution for each remainder r. Together, these are one
+    convolution with as many times the output channels as there are remainders of rows and columns.
+    The output channels are then put in the places of their pixels. Unlike TRANSPOSE_CONV, this
+    convolution has a scale per output channel, and its kernel may have few bits.
+
+    Keras has dilation with a stride of 1 only, where the convolution is dilated, too.
 
     Args:
-        layer: the layer, which gives the strides and the padding.
+        layer: the layer, which gives the strides, the dilation and the padding.
         inputs: `[batch, height, width, channels]`.
         kernel: `[height, width, channels, output channels]`.
         size: the height and width of the output.
 
     Returns:
         `[batch, output height, output width, output channels]`, float32.
-
-    Raises:
-        ValueError: if the strides differ or the layer is dilated. The message names the layer.
     """
-    stride = layer.strides[0]
-    if layer.strides != (stride, stride) or layer.dilation_rate != (1, 1):
-        raise ValueError(
-            f'model: expected one stride for both directions and no dilation in layer '
-            f'{layer.name!r}, got strides {layer.strides} and dilation_rate {layer.dilation_rate}. '
-            'Use UpSampling2D and Conv2D in its place.'
-        )
-    phases = _phases(kernel, stride)
-    taps = phases.integers.shape[:2]
-    padding = [[0, 0], *([tap - 1, tap - 1] for tap in taps), [0, 0]]
-    outputs = tf.nn.conv2d(tf.pad(inputs, padding), phases.on_grid(), 1, 'VALID')
-    outputs += phases.bias_constant()
-    if stride > 1:
-        outputs = _to_pixels(outputs, stride)
+    strides, dilations = layer.strides, layer.dilation_rate
+    phases = _phases(kernel, strides)
+    reaches = [
+        (taps - 1) * rate for taps, rate in zip(phases.integers.shape[:2], dilations, strict=True)
+    ]
+    padded = tf.pad(inputs, [[0, 0], *([reach, reach] for reach in reaches), [0, 0]])
+    outputs = convolve(padded, phases, (1, 1), dilations, 'valid', is_depthwise=False)
+    if max(strides) > 1:
+        outputs = to_pixels(outputs, strides)
     return _cropped(layer, outputs, size)
 
 
-def _phases(kernel: IntegerKernel, stride: int) -> IntegerKernel:
-    """Returns the kernels of all `stride`² convolutions as one kernel.
+def _phases(kernel: IntegerKernel, strides: tuple[int, int]) -> IntegerKernel:
+    """Returns the kernels of the convolutions for all remainders as one kernel.
 
     The output channels of the same pixel are together.
     """
     *sizes, channels, filters = kernel.integers.shape
-    taps = [-(-size // stride) for size in sizes]
-    padding = [(0, tap * stride - size) for tap, size in zip(taps, sizes, strict=True)]
+    taps = [-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]
+    padding = [
+        (0, tap * stride - size) for tap, stride, size in zip(taps, strides, sizes, strict=True)
+    ]
     padded = np.pad(kernel.integers, [*padding, (0, 0), (0, 0)])
-    split = padded.reshape(taps[0], stride, taps[1], stride, channels, filters)
+    split = padded.reshape(taps[0], strides[0], taps[1], strides[1], channels, filters)
     # The first tap of a convolution reads the first input, so the taps are reversed.
     ordered = split[::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5)
+    count = strides[0] * strides[1]
     return dataclasses.replace(
         kernel,
-        integers=ordered.reshape(*taps, channels, stride * stride * filters),
-        unit=np.tile(kernel.unit, stride * stride),
-        bias=np.tile(kernel.bias, stride * stride),
+        integers=ordered.reshape(*taps, channels, count * filters),
+        unit=np.tile(kernel.unit, count),
+        bias=np.tile(kernel.bias, count),
     )
-
-
-def _to_pixels(inputs: tf.Tensor, stride: int) -> tf.Tensor:
-    """Puts channels in the places of pixels: `[b, h, w, s · s · c]` → `[b, h · s, w · s, c]`."""
-    batch, height, width, channels = inputs.shape
-    filters = channels // stride**2
-    # The rows of all images are one axis, so that there are never more than four.
-    rows = tf.reshape(inputs, [batch * height, width, stride, stride * filters])
-    # LiteRT's reference kernels do not know the present version of DEPTH_TO_SPACE.
-    ordered = tf.transpose(rows, [0, 2, 1, 3])
-    return tf.reshape(ordered, [batch, height * stride, width * stride, filters])
 
 
 def _cropped(
@@ -90,10 +78,15 @@ def _cropped(
 ) -> tf.Tensor:
     """Returns the part of all pixels that the layer returns, padded with zeros if need be."""
     ends, missing = [], [[0, 0]]
-    for there, kernel, stride, wanted in zip(
-        outputs.shape[1:3], layer.kernel_size, layer.strides, size, strict=True
+    for there, kernel, stride, rate, wanted in zip(
+        outputs.shape[1:3],
+        layer.kernel_size,
+        layer.strides,
+        layer.dilation_rate,
+        size,
+        strict=True,
     ):
-        begin = max(kernel - stride, 0) // 2 if layer.padding == 'same' else 0
+        begin = max(rate * (kernel - 1) + 1 - stride, 0) // 2 if layer.padding == 'same' else 0
         end = min(there, begin + wanted)
         ends.append((begin, end))
         missing.append([0, wanted - (end - begin)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -47,15 +47,24 @@ def bilinear_kernel(channels: int, size: tuple[int, int]) -> IntegerKernel:
 
     Returns:
         The kernel `[3, 3, channels · rows · columns]`, with the weights of each pixel and its
-        neighbours. It is exact for sizes up to 5.
+        neighbours. It is exact if `weights_fit` holds.
     """
-    rows, columns = (_weights(factor) for factor in size)
-    weights = np.einsum('ir,jc->ijrc', rows, columns).reshape(3, 3, -1)
-    whole = 4 * size[0] * size[1]
-    unit = max(1.0, whole * weights.max() / _LARGEST_WEIGHT) / whole
-    integers = np.tile(np.rint(weights / unit).astype(np.int32), channels)
+    rows, columns = (_whole_weights(factor) for factor in size)
+    integers = np.einsum('ir,jc->ijrc', rows, columns).reshape(3, 3, -1)
+    integers = np.tile(integers.astype(np.int32), channels)
     outputs = integers.shape[-1]
-    return IntegerKernel(integers, np.full(outputs, unit), np.zeros(outputs))
+    unit = np.full(outputs, 1.0 / (_parts_of_a_pixel(size[0]) * _parts_of_a_pixel(size[1])))
+    return IntegerKernel(integers, unit, np.zeros(outputs))
+
+
+def weights_fit(size: Sequence[int]) -> bool:
+    """Tells whether the weights of bilinear up-sampling are integers of int8 in one kernel.
+
+    Args:
+        size: the number of rows and of columns that one row and one column become.
+    """
+    rows, columns = (_whole_weights(factor).max() for factor in size)
+    return bool(rows * columns <= _LARGEST_WEIGHT)
 
 
 def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int]) -> tf.Tensor:
@@ -113,11 +122,18 @@ class InterpolationForm:
         return interpolate(inputs[0], kernels[''], call.layer.size)
 
 
-def _weights(factor: int) -> np.ndarray:
+def _whole_weights(factor: int) -> np.ndarray:
     """Returns the weights of the pixel before, the pixel itself and the pixel after it.
 
-    They are float64 `[3, factor]`, for each of the `factor` places within the pixel.
+    They are float64 `[3, factor]`, for each of the `factor` places within the pixel, and whole
+    numbers of parts, see `_parts_of_a_pixel`.
     """
-    places = (np.arange(factor) + 0.5) / factor - 0.5
+    whole = _parts_of_a_pixel(factor)
+    places = ((np.arange(factor) + 0.5) / factor - 0.5) * whole
     before, after = np.maximum(-places, 0), np.maximum(places, 0)
-    return np.stack([before, 1 - before - after, after])
+    return np.rint(np.stack([before, whole - before - after, after]))
+
+
+def _parts_of_a_pixel(factor: int) -> int:
+    """Returns how many parts a pixel has if the centers of the new pixels lie between parts."""
+    return factor if factor % 2 else 2 * factor

@@ -105,8 +105,7 @@ class _Tensors:
             for index in map(int, operator.outputs):
                 tensor = self._tensors[index]
                 one_scale = len(flatbuffer.scales_of(tensor)) == 1
-                moved = flatbuffer.operator_name(file, operator) == 'TRANSPOSE'
-                if flatbuffer.type_name(tensor) == 'INT8' and one_scale and not moved:
+                if flatbuffer.type_name(tensor) == 'INT8' and one_scale:
                     self.order[index] = number
                     self._indices[flatbuffer.text(tensor.name)] = index
 
@@ -121,6 +120,11 @@ class _Tensors:
             if any(re.match(pattern, part) for part in name.split(';'))
             and int(np.prod(flatbuffer.shape_of(self._tensors[index])[1:])) == size
         ]
+
+    def scopes(self, index: int) -> set[str]:
+        """Returns the names of the layers that a tensor has in its own name."""
+        name = flatbuffer.text(self._tensors[index].name)
+        return {part.split('/')[0] for part in name.split(';')}
 
     def scale(self, index: int) -> float:
         return float(flatbuffer.scales_of(self._tensors[index])[0])
@@ -162,9 +166,13 @@ def _levels(graph: Graph, step: Step, tensors: _Tensors) -> Match | None:
 def _range(graph: Graph, decisions: Decisions, step: Step, tensors: _Tensors) -> Match | None:
     is_written = step.name in decisions.level_writers
     expected = Range.of_levels(step) if is_written else Range.of(step)
-    names = '|'.join(re.escape(name) for name in _makers(graph, decisions, step))
+    makers = _makers(graph, decisions, step)
+    others = set(graph.steps) - set(makers)
+    found = tensors.named(f'({"|".join(map(re.escape, makers))})/', _size(graph, step))
+    # Layers behind the range that only move its numbers have its name, too, but also their own.
+    moved = [index for index in found if tensors.scopes(index) & others]
     # Several operators with one scale may compute a layer. The last one gives its result.
-    for index in reversed(tensors.named(f'({names})/', _size(graph, step))):
+    for index in [*reversed([each for each in found if each not in moved]), *reversed(moved)]:
         off = abs(tensors.scale(index) - expected.scale)
         same_zero = tensors.zero_point(index) == expected.zero_point
         if same_zero and off <= _SCALE_TOLERANCE * expected.scale:
