@@ -73,7 +73,10 @@ def known_operations() -> list[str]:
 
 def is_symbolic(value: Any) -> bool:
     """Tells whether a value is a tensor of the network and no constant."""
-    return hasattr(value, '_keras_history') or isinstance(value, keras.__internal__.KerasTensor)
+    try:
+        return bool(keras.backend.is_keras_tensor(value))
+    except ValueError:  # Keras raises for what is no tensor at all.
+        return False
 
 
 def arguments_of(entry: Entry, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
