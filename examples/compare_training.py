@@ -204,7 +204,7 @@ class Trainer:
             method=run.method,
             bits=run.bits,
             keras_accuracy=evaluation.reference_accuracy or 0.0,
-            tflite_accuracy=evaluation.accuracy,
+            tflite_accuracy=evaluation.accuracy or 0.0,
             agreement=evaluation.agreement or 0.0,
             file_bytes=len(content),
             kernel_bytes=tf_n2uq.tflite.inspect(content).kernel_bytes,

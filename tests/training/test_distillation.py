@@ -482,7 +482,7 @@ def test_a_single_sigmoid_unit_trains(blobs):
     trainer = Distillation(student, teacher)
     trainer.compile(keras.optimizers.Adam(0.1))
     before = trainer.evaluate(points, is_first, verbose=0, return_dict=True)
-    p, q = (np.float64(each(points)) for each in (teacher, student))
+    p, q = (np.asarray(each(points), np.float64) for each in (teacher, student))
     expected = -np.mean(p * np.log(q) + (1 - p) * np.log(1 - q))
     assert before['loss'] == pytest.approx(expected, rel=1e-4)
     assert before['accuracy'] == pytest.approx(np.mean((q[:, 0] > 0.5) == is_first))
@@ -543,7 +543,7 @@ def test_class_weights_weigh_the_examples(dense_model, blobs):
     losses = []
     for given in (
         {'class_weight': {0: 1.0, 1: 0.0, 2: 3.0}},
-        {'sample_weight': np.float32([1, 0, 3])[labels]},
+        {'sample_weight': np.array([1, 0, 3], np.float32)[labels]},
     ):
         trainer = Distillation(dense_model(1), dense_model(2))
         trainer.compile(keras.optimizers.SGD(0.0))

@@ -33,7 +33,7 @@ def test_tensors_are_found_by_the_names_of_their_layers(residual):
     ]
     assert 'behind_sum_thresholds/LeakyRelu' in names
     levels = _find(matches, 'behind_sum_thresholds')
-    assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
+    assert (levels.levels, levels.stretch, levels.zero) == (4, 8, -128)
     assert _find(matches, 'behind_sum_range').levels == 256
 
 
@@ -47,7 +47,7 @@ def test_levels_are_found_behind_comparators_and_behind_chains(residual, planner
     matches, missing = match(graph, file)
     assert missing == []
     levels = _find(matches, 'behind_sum_thresholds')
-    assert (levels.levels, levels.stretch, levels.zero) == (4, 84, -128)
+    assert (levels.levels, levels.stretch, levels.zero) == (4, 8, -128)
 
 
 def test_keras_and_file_count_the_same_levels(residual):
@@ -58,7 +58,7 @@ def test_keras_and_file_count_the_same_levels(residual):
     inputs = images_for(model)
     expected = layer.quantizer.levels(inputs, layer.quantizer_weights)
     np.testing.assert_array_equal(levels.keras_levels(layer(inputs)), expected)
-    np.testing.assert_array_equal(levels.file_levels(np.int8([-128, -43, 42, 127])), range(4))
+    np.testing.assert_array_equal(levels.file_levels(np.int8([-128, -119, -113, -103])), range(4))
 
 
 def test_ranges_with_another_scale_are_not_taken(residual):

@@ -157,6 +157,7 @@ def test_sample_weights_weigh_weighted_metrics_alone(content, images, labels):
     dataset = tf.data.Dataset.from_tensor_slices((images, wrong, weights)).batch(16)
     report = evaluate(content, dataset, metrics=['accuracy'], weighted_metrics=['accuracy'])
     right = evaluate(content, (images[:10], labels[:10])).accuracy
+    assert report.metrics is not None
     assert report.metrics['weighted_accuracy'] == pytest.approx(right)
     assert report.metrics['accuracy'] < 0.3
 

@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from tf_n2uq.tflite.running.scores import ClassScores, MetricScores
 
-OUTPUTS = np.float32([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+OUTPUTS = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], np.float32)
 
 
 def test_accuracy_is_that_of_all_batches():

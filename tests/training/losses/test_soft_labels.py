@@ -100,7 +100,7 @@ def test_divergences_are_zero_at_the_target_and_have_the_gradient_of_the_cross_e
             value = each.call(target, prediction)
         gradients.append(tape.gradient(value, prediction))
     assert float(loss(2.0).call(target, prediction)[0]) > 0.1
-    np.testing.assert_allclose(*gradients, rtol=1e-6)
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize('dtype', [tf.float16, tf.float32])
