@@ -351,6 +351,9 @@ def _call_of(
         kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
         args = (kwargs.pop(names[0]),)
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    # Keras 3 writes down the default of a layer, such as False for Dropout and True for RandomFlip,
+    # and puts the value of the model's own call in its place. tf_keras would obey what is written.
+    kwargs.pop('training', None)
     if 'initial_state' in kwargs:
         # Keras 3 finds no mask by itself then, and tf_keras would.
         kwargs.setdefault('mask', None)
