@@ -229,12 +229,10 @@ def copy_weights(source: keras.Model, target: keras.Model, flag: str) -> bool:
             lists all of them.
     """
     is_quantized = _is_quantized(source)
-    theirs = {_float_layer(layer).name: layer for layer in source.layers if layer.weights}
-    ours = {
-        _float_layer(layer).name: layer if is_quantized else _float_layer(layer)
-        for layer in target.layers
-        if layer.weights and (is_quantized or not isinstance(layer, _QUANTIZER))
-    }
+    theirs = {layer.name: layer for layer in source.layers if layer.weights}
+    # The range behind the last layer has the name that this layer has in the float network.
+    own = target.layers if is_quantized else _float_layers(target)
+    ours = {layer.name: layer for layer in own if layer.weights}
     problems = [
         f'  {name}: expected {_shapes(ours.get(name))}, got {_shapes(theirs.get(name))}'
         for name in {**ours, **theirs}
@@ -248,6 +246,11 @@ def copy_weights(source: keras.Model, target: keras.Model, flag: str) -> bool:
     for name, layer in ours.items():
         layer.set_weights(theirs[name].get_weights())
     return is_quantized
+
+
+def _float_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the layers that a network has without its quantizers."""
+    return [_float_layer(layer) for layer in model.layers if not isinstance(layer, _QUANTIZER)]
 
 
 def _load_pytorch(model: keras.Model, path: str, flag: str) -> bool:
