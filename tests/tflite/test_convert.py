@@ -255,9 +255,9 @@ def test_a_term_that_has_died_out_beside_its_sum_is_exported_right():
 def test_an_unknown_layer_is_named():
     image = keras.Input((8, 8, 3))
     x = quantize_annotate_layer(keras.layers.Conv2D(4, 3))(image)
-    x = keras.layers.UnitNormalization(name='unit')(x)
+    x = keras.layers.Masking(name='odd')(x)
     model = tfmot.quantization.keras.quantize_apply(
         keras.Model(image, x), scheme=tf_n2uq.N2UQScheme(bits=2)
     )
-    with pytest.raises(ValueError, match=r'got unit \(UnitNormalization\)'):
+    with pytest.raises(ValueError, match=r'got odd \(Masking\)'):
         tf_n2uq.tflite.convert(model, representative_dataset=np.zeros((1, 8, 8, 3)))

@@ -140,10 +140,10 @@ def test_slopes_and_knees_at_their_limits_are_exported(
 
 
 @pytest.mark.parametrize('bound', [0.0, 1.0])
-@pytest.mark.parametrize('layer', ['image', 'last', 'pooled', 'logits'])
-def test_a_range_of_no_width_is_exported(model: keras.Model, layer: str, bound: float) -> None:
-    fill(model, f'{layer}_range', 'min', bound)
-    fill(model, f'{layer}_range', 'max', bound)
+@pytest.mark.parametrize('name', ['image_range', 'last_range', 'pooled_range', 'logits'])
+def test_a_range_of_no_width_is_exported(model: keras.Model, name: str, bound: float) -> None:
+    fill(model, name, 'min', bound)
+    fill(model, name, 'max', bound)
     assert unexplained(converted(model)) == []
 
 

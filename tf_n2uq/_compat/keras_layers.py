@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -42,7 +41,6 @@ __all__ = [
     'inner_layers',
     'rename',
     'with_tensors',
-    'without_new_calls',
 ]
 
 
@@ -97,26 +95,6 @@ def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     The public `layer.submodules` also has metrics and anything else that is a `tf.Module`.
     """
     return list(layer._flatten_layers(include_self=False))
-
-
-@contextlib.contextmanager
-def without_new_calls(layer: keras.layers.Layer) -> Iterator[None]:
-    """Lets the layers inside of a layer forget the calls that are made in a context.
-
-    A call with symbolic tensors leaves a node on a layer, and `layer.output` of the user's layer
-    would be another one. Nothing public takes a node off again.
-
-    Args:
-        layer: the outer layer.
-    """
-    inner = inner_layers(layer)
-    counts = [(len(each._inbound_nodes), len(each._outbound_nodes)) for each in inner]
-    try:
-        yield
-    finally:
-        for each, (inbound, outbound) in zip(inner, counts, strict=True):
-            del each._inbound_nodes[inbound:]
-            del each._outbound_nodes[outbound:]
 
 
 class DeclaredOutput:

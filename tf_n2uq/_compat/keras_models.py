@@ -8,6 +8,7 @@ nodes of a Functional model, that replaces this module.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ import tf_keras as keras
 
 # The class that `keras.Model(inputs, outputs)` makes objects of. It has no public name.
 from tf_keras.src.engine.functional import Functional
+
+from tf_n2uq._compat.keras_layers import inner_layers
 
 
 def is_functional(model: keras.Model) -> bool:
@@ -116,6 +119,26 @@ def readers_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     What a layer computes must not depend on this, as any new model changes it.
     """
     return [node.layer for node in layer.outbound_nodes]
+
+
+@contextlib.contextmanager
+def without_new_calls(layer: keras.layers.Layer) -> Iterator[None]:
+    """Lets the layers inside of a layer forget the calls that are made in a context.
+
+    A call with symbolic tensors leaves a node on a layer, and `layer.output` of the user's layer
+    would be another one. Nothing public takes a node off again.
+
+    Args:
+        layer: the outer layer.
+    """
+    inner = inner_layers(layer)
+    counts = [(len(each._inbound_nodes), len(each._outbound_nodes)) for each in inner]
+    try:
+        yield
+    finally:
+        for each, (inbound, outbound) in zip(inner, counts, strict=True):
+            del each._inbound_nodes[inbound:]
+            del each._outbound_nodes[outbound:]
 
 
 def nested_inputs(model: keras.Model) -> Any:

@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq._compat.keras_layers import expects_training, inner_layers, without_new_calls
+from tf_n2uq._compat.keras_layers import expects_training, inner_layers
 from tf_n2uq._compat.keras_models import (
     call_arguments,
     is_functional,
     nodes_in_order,
     tensors_read,
+    without_new_calls,
 )
 from tf_n2uq.layers.layer_spec import spec_of
 
