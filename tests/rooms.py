@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'schemes': _PARTS | {'schemes.methods', 'schemes.adaptive', 'keras3'},
     'models': _SCHEMES,
     'checkpoints': _SCHEMES | {'models'},
-    'training.losses': {'_compat'},
+    'training.losses': {'_compat', 'graph'},
     'training': _SCHEMES | {'training.losses'},
     'tflite.levels': set(),
     'tflite.passes': {'_compat', 'tflite.levels'},

@@ -85,3 +85,19 @@ def test_the_arguments_are_told_apart():
         tf_n2uq.to_keras3_weights(theirs, theirs)
     with pytest.raises(TypeError, match='^keras3_model: expected a model of Keras 3'):
         tf_n2uq.to_keras3_weights(ours, ours)
+
+
+def test_weights_of_a_last_layer_whose_name_a_range_has_taken_return():
+    inputs = keras3.Input((8,))
+    x = keras3.layers.Dense(6, activation='relu')(inputs)
+    outputs = keras3.layers.PReLU(name='last')(keras3.layers.Dense(4)(x))
+    theirs = keras3.Model(inputs, outputs)
+    ours = tfmot.quantization.keras.quantize_apply(
+        tf_n2uq.annotate(theirs), scheme=tf_n2uq.N2UQScheme(bits=4)
+    )
+    (slopes,) = [layer for layer in ours.layers if isinstance(layer, keras.layers.PReLU)]
+    assert slopes.name == 'quant_last'
+    slopes.set_weights([np.float32([0.1, 0.2, 0.3, 0.4])])
+    tf_n2uq.to_keras3_weights(ours, theirs)
+    returned = np.asarray(theirs.get_layer('last').weights[0])
+    np.testing.assert_array_equal(returned, np.float32([0.1, 0.2, 0.3, 0.4]))

@@ -10,8 +10,9 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import annotate, quantize
+from tf_n2uq.graph.model_ends import input_names
 from tf_n2uq.tflite import convert, inspect, make_interpreter
-from tf_n2uq.tflite.signature_names import input_names, output_names
+from tf_n2uq.tflite.signature_names import float_output_names
 
 _layers = keras.layers
 
@@ -185,7 +186,7 @@ LAST_LAYERS = {
 def test_an_output_has_the_name_of_its_layer_in_the_float_model(last, tensor_bits):
     model = one_input(last)
     quantized = quantize(model, bits=2, tensor_bits=tensor_bits)
-    assert output_names(quantized) == model.output_names
+    assert float_output_names(quantized) == model.output_names
     assert input_names(quantized) == ['photo']
 
 
@@ -212,7 +213,7 @@ def test_a_model_that_was_saved_and_loaded_has_the_same_names(tmp_path):
     model = calibrated(two_inputs(lambda heads: [heads[2], heads[0]]))
     model.save(tmp_path / 'model.keras')
     loaded = keras.models.load_model(tmp_path / 'model.keras')
-    assert output_names(loaded) == output_names(model) == ['car', 'sky']
+    assert float_output_names(loaded) == float_output_names(model) == ['car', 'sky']
     assert input_names(loaded) == ['z_left', 'a_right']
 
 

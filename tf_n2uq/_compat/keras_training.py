@@ -13,7 +13,31 @@ import tf_keras as keras
 # `compiled_loss` and `compiled_metrics` are one each. Nothing public makes more.
 from tf_keras.src.engine.compile_utils import LossesContainer, MetricsContainer
 
-__all__ = ['LossesContainer', 'MetricsContainer', 'OpenOptimizer', 'index_of', 'untracked']
+__all__ = [
+    'LossesContainer',
+    'MetricsContainer',
+    'OpenOptimizer',
+    'copied_metrics',
+    'index_of',
+    'untracked',
+]
+
+
+def copied_metrics(metrics: Any) -> Any:
+    """Returns a nest of metrics for a `MetricsContainer`, with copies of those that count.
+
+    A container changes the metrics that it gets, and metrics of several containers would count
+    together.
+
+    Args:
+        metrics: metrics and names of metrics, as for `tf_keras.Model.compile`; None for none.
+    """
+
+    def copy(metric: Any) -> Any:
+        is_metric = isinstance(metric, keras.metrics.Metric)
+        return type(metric).from_config(metric.get_config()) if is_metric else metric
+
+    return tf.nest.map_structure(copy, list(metrics) if isinstance(metrics, tuple) else metrics)
 
 
 class OpenOptimizer(keras.optimizers.Optimizer):

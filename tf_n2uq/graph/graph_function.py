@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import expects_training
 from tf_n2uq.graph.graph import Graph, Ref
+from tf_n2uq.graph.model_ends import keys_of
 
 
 class GraphFunction:
@@ -34,9 +35,8 @@ class GraphFunction:
         """
         self._graph, self._outputs, self._bypassed = graph, outputs, frozenset(bypassed)
         self.inputs = [graph.specs[ref] for ref in graph.inputs]
-        nest = graph.nested_inputs
-        keys = sorted(nest) if isinstance(nest, dict) else [ref.step for ref in graph.inputs]
-        self.input_names = [str(key) for key in keys]
+        steps = [ref.step for ref in graph.inputs]
+        self.input_names = keys_of(graph.nested_inputs) or steps
         needed = {ref.step for ref in outputs}
         for step in reversed(graph.in_order()):
             if step.name in needed:

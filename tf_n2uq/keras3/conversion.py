@@ -47,10 +47,9 @@ def from_keras3(
 
     At the end, both models compute random inputs, and the outputs must be equal within 1e-5 of
     the largest one (2e-2 for layers of half precision; more for a network that blows up a rounding
-    of its inputs by more). For a file, this needs a Keras 3 that can
-    be imported with its backend (`KERAS_BACKEND`). Without it, and with custom objects, what is
-    verified of a file is that each variable of each layer has its array of the same shape; a
-    warning says so.
+    of its inputs by more). For a file, this needs a Keras 3 that can be imported with its backend
+    (`KERAS_BACKEND`). Without it, and with custom objects, what is verified of a file is that each
+    variable of each layer has its array of the same shape; a warning says so.
 
     Args:
         model: a built Sequential or Functional model of Keras 3; or the path of a `.keras` file,

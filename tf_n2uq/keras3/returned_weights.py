@@ -97,7 +97,9 @@ def _float_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 def _arrays(pair: Pair, name: str, own: _FloatLayers, used: set[str]) -> list[np.ndarray]:
     """Returns the weights for a layer, in the order of its own variables."""
     expected = [tuple(variable.shape) for variable in pair.layer.weights]
-    for parts in ((name,), (f'{name}_depthwise', f'{name}_pointwise'), (f'{name}_affine',)):
+    separable = (f'{name}_depthwise', f'{name}_pointwise')
+    # A range at the end takes the name of the last layer, which gets `quant_` in front.
+    for parts in ((name,), (f'quant_{name}',), separable, (f'{name}_affine',)):
         layers = [own[part] for part in parts if part in own]
         if len(layers) < len(parts):
             continue

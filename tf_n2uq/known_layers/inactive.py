@@ -5,10 +5,10 @@ from __future__ import annotations
 import tf_keras as keras
 
 from tf_n2uq.layers.layer_spec import InputShape, Kind, LayerSpec, register_layer
-from tf_n2uq.tflite.network.form import Unchanged
+from tf_n2uq.tflite.network.form import FunctionForm
 
 _LAYERS = keras.layers
-_INACTIVE = LayerSpec(Kind.SAME_SCALE, form=Unchanged())
+_INACTIVE = LayerSpec(Kind.SAME_SCALE, form=FunctionForm(lambda _, x: x))
 
 
 def _size_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:

@@ -10,15 +10,15 @@ import tf_keras as keras
 from tf_n2uq.graph.graph import Ref, Step
 from tf_n2uq.layers.layer_spec import InputShape, Kind, LayerSpec, register_layer
 from tf_n2uq.schemes.rewrite.decomposition import Parts
-from tf_n2uq.tflite.network.form import AsInKeras
+from tf_n2uq.tflite.network.form import AsInKeras, FunctionForm
 from tf_n2uq.tflite.network.kernel_forms import PickedPixelsForm
-from tf_n2uq.tflite.network.upsampling import InterpolationForm, RepeatForm, weights_fit
+from tf_n2uq.tflite.network.upsampling import InterpolationForm, repeat, weights_fit
 
 _LAYERS = keras.layers
 _MOVING = LayerSpec(Kind.SAME_SCALE, form=AsInKeras())
 _PADDING = dataclasses.replace(_MOVING, keeps_pixels=True)
 _PICKED_PIXELS = LayerSpec(Kind.SAME_SCALE, form=PickedPixelsForm())
-_REPEATED = LayerSpec(Kind.SAME_SCALE, form=RepeatForm())
+_REPEATED = LayerSpec(Kind.SAME_SCALE, form=FunctionForm(lambda layer, x: repeat(x, layer.size)))
 
 
 def add_up_sampling(parts: Parts, size: Sequence[int], interpolation: str, source: Ref) -> Ref:

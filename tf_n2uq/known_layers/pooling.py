@@ -11,8 +11,8 @@ from tf_n2uq.layers import BorderScale
 from tf_n2uq.layers.layer_spec import Kind, LayerSpec, register_layer
 from tf_n2uq.schemes.rewrite.decomposition import Parts
 from tf_n2uq.tflite.network.averages import AverageForm, WholeAverageForm
-from tf_n2uq.tflite.network.border import BorderForm
-from tf_n2uq.tflite.network.form import AsInKeras
+from tf_n2uq.tflite.network.border import multiply_border
+from tf_n2uq.tflite.network.form import AsInKeras, FunctionForm
 from tf_n2uq.tflite.network.kernel_forms import average_image, average_series
 from tf_n2uq.tflite.network.line_form import InOneRangeForm
 
@@ -80,4 +80,4 @@ register_layer(
 )
 register_layer(_LAYERS.GlobalAveragePooling1D, _WHOLE)
 register_layer(_LAYERS.GlobalAveragePooling2D, _WHOLE)
-register_layer(BorderScale, LayerSpec(Kind.NEW_RANGE, form=BorderForm()))
+register_layer(BorderScale, LayerSpec(Kind.NEW_RANGE, form=FunctionForm(multiply_border)))

@@ -6,8 +6,9 @@ import tf_keras as keras
 
 from tf_n2uq.layers import DepthToSpace, Slice, SpaceToDepth
 from tf_n2uq.layers.layer_spec import InputShape, Kind, LayerSpec, register_layer
-from tf_n2uq.tflite.network.pixels import DepthToSpaceForm, SpaceToDepthForm
-from tf_n2uq.tflite.network.slicing import SliceForm, group_start
+from tf_n2uq.tflite.network.form import FunctionForm
+from tf_n2uq.tflite.network.pixels import to_channels, to_pixels
+from tf_n2uq.tflite.network.slicing import group_start, run_slice
 
 
 def _slice_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:
@@ -26,6 +27,20 @@ def _slice_refusal(layer: keras.layers.Layer, shape: InputShape) -> str | None:
     return None
 
 
-register_layer(DepthToSpace, LayerSpec(Kind.SAME_SCALE, form=DepthToSpaceForm()))
-register_layer(SpaceToDepth, LayerSpec(Kind.SAME_SCALE, form=SpaceToDepthForm()))
-register_layer(Slice, LayerSpec(Kind.SAME_SCALE, refusal=_slice_refusal, form=SliceForm()))
+register_layer(
+    DepthToSpace,
+    LayerSpec(
+        Kind.SAME_SCALE,
+        form=FunctionForm(lambda layer, x: to_pixels(x, (layer.block_size, layer.block_size))),
+    ),
+)
+register_layer(
+    SpaceToDepth,
+    LayerSpec(
+        Kind.SAME_SCALE,
+        form=FunctionForm(lambda layer, x: to_channels(x, (layer.block_size, layer.block_size))),
+    ),
+)
+register_layer(
+    Slice, LayerSpec(Kind.SAME_SCALE, refusal=_slice_refusal, form=FunctionForm(run_slice))
+)

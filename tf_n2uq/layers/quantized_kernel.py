@@ -56,7 +56,7 @@ class QuantizedKernel(
         layer: keras.layers.Layer,
         quantize_config: _QuantizeConfig,
         integer_bias: bool = False,
-        role: KernelRole | Sequence[KernelRole] | None = None,
+        role: KernelRole | Sequence[KernelRole | None] | None = None,
         deployment: Deployment | None = None,
         **kwargs: Any,
     ) -> None:
@@ -263,20 +263,19 @@ class QuantizedKernel(
         }
 
     def _config_of_roles(self) -> Any:
-        roles = [use.role for _, use in sorted(self._uses.layer.items())]
-        configs = [dataclasses.asdict(role) for role in roles if role is not None]
-        return configs if len(configs) > 1 else next(iter(configs), None)
+        """Returns the config of the only call, or a list with the configs of all calls."""
+        roles = [self.use(number).role for number in range(1 + max(self._uses.layer))]
+        configs = [None if role is None else dataclasses.asdict(role) for role in roles]
+        return configs if len(configs) > 1 else configs[0]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> QuantizedKernel:
         role = config.get('role')
         # Networks of version 0.1.0 have neither entry.
         deployment = Deployment.from_config(config.get('deployment', {}))
-        if isinstance(role, Sequence):
-            role = [KernelRole(**each) for each in role]
-        elif role is not None:
-            role = KernelRole(**role)
-        return super().from_config({**config, 'role': role, 'deployment': deployment})
+        configs = role if isinstance(role, Sequence) else [role]
+        roles = [None if each is None else KernelRole(**each) for each in configs]
+        return super().from_config({**config, 'role': roles, 'deployment': deployment})
 
 
 def use_of(kwargs: Mapping[str, Any]) -> int:

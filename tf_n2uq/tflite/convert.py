@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.graph.checks import check_quantized_model
+from tf_n2uq.graph.model_ends import input_names
 from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
 from tf_n2uq.tflite.network.completion import complete
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork
@@ -16,7 +17,7 @@ from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.output_structure import mark_dictionary
 from tf_n2uq.tflite.passes.signature import sign
 from tf_n2uq.tflite.reports.acceptance import check_integer_file, warn_of_float_file
-from tf_n2uq.tflite.signature_names import input_names, output_names, returns_dictionary
+from tf_n2uq.tflite.signature_names import float_output_names, returns_dictionary
 from tf_n2uq.tflite.targets import PLANNERS, passes_of
 
 _INTERFACE_TYPES = (tf.float32, tf.int8, tf.uint8)
@@ -93,7 +94,7 @@ def convert(
         *completed, planner=PLANNERS[target], halves_kernels=optimize_for == 'size'
     )
     file = _run_converter(network, signature, input_type, output_type)
-    sign(file, input_names(model), output_names(model))
+    sign(file, input_names(model), float_output_names(model))
     if returns_dictionary(model):
         mark_dictionary(file)
     for each in passes(network.plans):

@@ -1,4 +1,4 @@
-"""The names that the inputs and outputs of a file have in its signature."""
+"""The names that the outputs of a file have in its signature."""
 
 from __future__ import annotations
 
@@ -7,25 +7,14 @@ import re
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq._compat.keras_models import nested_inputs, nested_outputs
+from tf_n2uq._compat.keras_models import nested_outputs
 from tf_n2uq.graph.graph import Graph, Ref, Step
+from tf_n2uq.graph.model_ends import keys_of
 from tf_n2uq.layers import Quantize, QuantizedKernel
 from tf_n2uq.layers.layer_spec import activation_name
 
 
-def input_names(model: keras.Model) -> list[str]:
-    """Returns the names of the inputs in the order of `model.inputs`.
-
-    An input that is an entry of a dictionary has the name of its key, and any other input has the
-    name of its layer.
-
-    Args:
-        model: a built Sequential or Functional model.
-    """
-    return _keys(nested_inputs(model)) or list(model.input_names)
-
-
-def output_names(model: keras.Model) -> list[str]:
+def float_output_names(model: keras.Model) -> list[str]:
     """Returns the names of the outputs in the order of `model.outputs`.
 
     An output that is an entry of a dictionary has the name of its key. Any other output has the
@@ -40,7 +29,7 @@ def output_names(model: keras.Model) -> list[str]:
     """
     graph = Graph.of_layers(model)
     names = [_float_name(graph, ref) for ref in tf.nest.flatten(graph.outputs)]
-    return _keys(nested_outputs(model)) or _numbered(names)
+    return keys_of(nested_outputs(model)) or _numbered(names)
 
 
 def returns_dictionary(model: keras.Model) -> bool:
@@ -49,14 +38,7 @@ def returns_dictionary(model: keras.Model) -> bool:
     Args:
         model: a built Sequential or Functional model.
     """
-    return bool(_keys(nested_outputs(model)))
-
-
-def _keys(nest: object) -> list[str]:
-    """Returns the sorted keys of a dictionary of tensors; none for any other nest."""
-    if not isinstance(nest, dict) or any(map(tf.nest.is_nested, nest.values())):
-        return []
-    return [str(key) for key in sorted(nest)]
+    return bool(keys_of(nested_outputs(model)))
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from tf_n2uq.graph.keras3_objects import (
     is_of_keras3,
     keras3_model_found,
 )
-from tf_n2uq.training.losses.heads import head_names
+from tf_n2uq.graph.model_ends import output_names
 
 
 class StudentTrainer(keras.Model):
@@ -35,7 +35,7 @@ class StudentTrainer(keras.Model):
     def __init__(self, student: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.student = student
-        self.output_names = head_names(student) if is_functional(student) else None
+        self.output_names = output_names(student) if is_functional(student) else None
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -230,7 +230,7 @@ def _check_structures(student: keras.Model, teacher: keras.Model) -> None:
     """Refuses models that return the same outputs in another structure or order."""
     if not (is_functional(student) and is_functional(teacher)):
         return
-    names, expected = head_names(teacher), head_names(student)
+    names, expected = output_names(teacher), output_names(student)
     nests = [nested_outputs(model) for model in (teacher, student)]
     kinds = ['a dictionary' if isinstance(nest, dict) else 'a list' for nest in nests]
     reordered = names != expected and sorted(names) == sorted(expected)

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
-from tf_n2uq._compat.keras_training import LossesContainer, MetricsContainer
+from tf_n2uq._compat.keras_training import LossesContainer, MetricsContainer, copied_metrics
 
 
 class WidthScores:
@@ -40,7 +40,7 @@ class WidthScores:
         self.bits = bits
         self._loss = LossesContainer(loss, output_names=output_names)
         self._metrics = MetricsContainer(
-            _copied(metrics), _copied(weighted_metrics), output_names=output_names
+            copied_metrics(metrics), copied_metrics(weighted_metrics), output_names=output_names
         )
 
     @property
@@ -104,14 +104,3 @@ class TotalLoss(keras.metrics.Metric):
     def result(self) -> tf.Tensor:
         """Returns the sum, float32 `[]`."""
         return tf.add_n([part.metrics[0].result() for part in self._parts])
-
-
-def _copied(metrics: Any) -> Any:
-    """Returns a nest of metrics with copies of those that count."""
-
-    def copy(metric: Any) -> Any:
-        is_metric = isinstance(metric, keras.metrics.Metric)
-        return type(metric).from_config(metric.get_config()) if is_metric else metric
-
-    metrics = list(metrics) if isinstance(metrics, tuple) else metrics
-    return tf.nest.map_structure(copy, metrics)

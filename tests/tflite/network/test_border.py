@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from tests.tflite.graphs import convert, operators, run
-from tests.tflite.integer_calls import RESULT, SOURCE, integer_call, numbers, run_form
+from tests.tflite.integer_calls import RESULT, SOURCE, numbers
 from tf_n2uq.layers import BorderScale
-from tf_n2uq.tflite.network.border import BorderForm, border_factors
+from tf_n2uq.tflite.network.border import border_factors, multiply_border
 
 SHAPE = (1, 3, 4, 2)
 SIMPLE = ([1.5, 1.0, 1.5], [1.5, 1.0, 1.0, 2.0])
@@ -28,7 +28,7 @@ def test_other_ratios_are_rounded_to_a_step_of_int8(row):
 def test_each_pixel_is_multiplied_by_its_factor():
     layer = BorderScale(*SIMPLE)
     x = numbers(SHAPE)
-    result = run_form(BorderForm(), integer_call(layer, SHAPE), x)
+    result = multiply_border(layer, x)
     np.testing.assert_allclose(result, layer(x), rtol=1e-6)
 
 
@@ -36,8 +36,7 @@ def test_the_file_multiplies_integers():
     layer = BorderScale(*SIMPLE)
 
     def function(x):
-        call = integer_call(layer, SHAPE)
-        return RESULT.quantize(BorderForm().run(call, [SOURCE.quantize(x)], {}))
+        return RESULT.quantize(multiply_border(layer, SOURCE.quantize(x)))
 
     content = convert(function, list(SHAPE))
     assert operators(content) == ['MUL']

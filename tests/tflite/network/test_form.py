@@ -5,7 +5,7 @@ import tf_keras as keras
 
 from tests.tflite.integer_calls import RESULT, integer_call, numbers, run_form
 from tf_n2uq.graph.graph import Ref, Step
-from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, Unchanged
+from tf_n2uq.tflite.network.form import AsInKeras, FunctionForm, IntegerCall
 
 
 def test_a_layer_as_in_keras_has_no_kernels():
@@ -33,11 +33,12 @@ def test_a_layer_that_is_random_by_default_runs_as_at_inference():
     np.testing.assert_array_equal(run_form(AsInKeras(), call, x), x)
 
 
-def test_an_unchanged_tensor_is_the_input_itself():
+def test_a_function_form_computes_from_the_layer_and_its_input():
     x = numbers((1, 4))
-    call = integer_call(keras.layers.Dropout(0.9), (1, 4))
-    assert Unchanged().kernels(call) == {}
-    assert Unchanged().run(call, [x], {}) is x
+    call = integer_call(keras.layers.Rescaling(3.0), (1, 4))
+    form = FunctionForm(lambda layer, inputs: inputs * layer.scale)
+    assert form.kernels(call) == {}
+    np.testing.assert_array_equal(form.run(call, [x], {}), 3.0 * np.asarray(x))
 
 
 def test_a_reshape_takes_the_batch_size_of_the_file():

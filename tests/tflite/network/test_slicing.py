@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.tflite.integer_calls import integer_call, run_form
 from tf_n2uq.layers import Slice
-from tf_n2uq.tflite.network.slicing import SliceForm, every_nth, group_start
+from tf_n2uq.tflite.network.slicing import every_nth, group_start, run_slice
 
 
 @pytest.mark.parametrize(('start', 'step'), [(0, 2), (1, 2), (1, 3), (4, 2), (3, 5)])
@@ -23,5 +22,5 @@ def test_every_nth_number_of_an_axis_is_taken(axis, start, step):
 def test_a_form_slices_all_axes():
     x = np.random.default_rng(0).normal(size=(1, 6, 5, 8)).astype(np.float32)
     layer = Slice([1, 0, 1], [3, None, 4], [2, 1, 2])
-    result = run_form(SliceForm(), integer_call(layer, x.shape), tf.constant(x))
+    result = run_slice(layer, tf.constant(x))
     np.testing.assert_array_equal(result, layer(x))

@@ -8,7 +8,7 @@ import tf_keras as keras
 from tests.networks import quantize
 from tf_n2uq.layers import Quantize
 from tf_n2uq.quantizers import RangeQuantizer
-from tf_n2uq.training.losses.heads import Head, head_names, heads_of
+from tf_n2uq.training.losses.heads import Head, heads_of
 
 _layers = keras.layers
 
@@ -27,6 +27,7 @@ def ends_in(*layers):
         ([_layers.Activation('softmax')], 'softmax'),
         ([_layers.Activation('sigmoid')], 'sigmoid'),
         ([_layers.Activation('tanh')], 'tanh'),
+        ([_layers.Dense(3, activation='relu')], 'relu'),
         ([_layers.Softmax(), _layers.Reshape((3,))], 'softmax'),
         ([_layers.Softmax(), Quantize(RangeQuantizer(8))], 'softmax'),
         ([_layers.Activation('sigmoid'), Quantize(RangeQuantizer(8))], 'sigmoid'),
@@ -74,7 +75,7 @@ def test_each_output_of_a_list_has_the_name_of_its_layer(quantized):
 
 def test_each_entry_of_a_dictionary_has_its_key():
     model = several(lambda heads: dict(zip(['z', 'a', 'm'], heads, strict=True)))
-    assert head_names(model) == ['a', 'm', 'z']
+    assert [head.name for head in heads_of(model)] == ['a', 'm', 'z']
     assert [head.activation for head in heads_of(model)] == ['sigmoid', 'linear', 'softmax']
 
 

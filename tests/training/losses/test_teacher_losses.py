@@ -62,8 +62,11 @@ def test_the_users_word_on_logits_counts(units, from_logits, expected, gives):
 
 @pytest.mark.parametrize(
     'model',
-    [ends_in(8), ends_in(3, 'tanh'), maps(3), keras.Sequential([_layers.Input((4, 4, 2))])],
-    ids=['like the input', 'tanh', 'map', 'input itself'],
+    [
+        *(ends_in(8), ends_in(3, 'tanh'), ends_in(3, 'relu'), maps(3)),
+        keras.Sequential([_layers.Input((4, 4, 2))]),
+    ],
+    ids=['like the input', 'tanh', 'relu', 'map', 'input itself'],
 )
 def test_an_output_that_may_be_classes_or_numbers_needs_a_loss(model):
     if not model.layers:

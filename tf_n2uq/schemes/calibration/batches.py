@@ -11,8 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
-from tf_n2uq._compat.keras_models import nested_inputs
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.model_ends import input_names
 
 # Arrays are cut into batches of so many examples.
 _BATCH = 32
@@ -157,20 +157,14 @@ def _in_order(
     model: keras.Model | GraphFunction, batch: Mapping[str, Any], number: int
 ) -> list[Any]:
     """Returns the entries of a batch in the order of the inputs of a model."""
-    names = _input_names(model)
+    is_function = isinstance(model, GraphFunction)
+    names = model.input_names if is_function else input_names(model)
     if set(batch) != set(names):
         raise ValueError(
             f'dataset: expected batches with the inputs {", ".join(names)}, got '
             f'{", ".join(map(str, batch))} in batch {number}; give an array for each input.'
         )
     return [batch[name] for name in names]
-
-
-def _input_names(model: keras.Model | GraphFunction) -> list[str]:
-    if isinstance(model, GraphFunction):
-        return model.input_names
-    nest = nested_inputs(model)
-    return sorted(nest) if isinstance(nest, dict) else list(model.input_names)
 
 
 def _check_batch(model: keras.Model | GraphFunction, tensors: list[tf.Tensor], number: int) -> None:

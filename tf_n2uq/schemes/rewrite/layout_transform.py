@@ -132,7 +132,8 @@ def quantize_graph(
             _split_separable(graph, graph.steps[name], assignment)
     for name in sorted(assignment.configs):
         _make_depthwise(graph, graph.steps[name])
-    for layer in {id(each): each for each in _kernel_layers(graph, assignment)}.values():
+    steps = [graph.steps[name] for name in assignment.configs]
+    for layer in {id(step.layer): step.layer for step in steps}.values():
         calls = graph.calls_of(layer)
         config = assignment.configs[calls[0].name]
         kernel = QuantizedKernel(layer, config, tensor_bits is not None, deployment=deployment)
@@ -154,11 +155,6 @@ def quantize_graph(
             _let_round(step)
     for name in fusing.level_writers:
         graph.steps[name].layer.levels_of_operator = True
-
-
-def _kernel_layers(graph: Graph, assignment: Assignment) -> list[keras.layers.Layer]:
-    """Returns the layer of each call that gets quantized kernels."""
-    return [graph.steps[name].layer for name in assignment.configs]
 
 
 def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:

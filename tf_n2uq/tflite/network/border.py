@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 import tensorflow as tf
 
 from tf_n2uq.layers import BorderScale
-from tf_n2uq.tflite.network.form import IntegerCall
-from tf_n2uq.tflite.network.kernels import IntegerKernel
 from tf_n2uq.tflite.network.ranges import Range
 
 # The number of steps from the lowest to the highest value of int8.
 _STEPS_OF_INT8 = 255
 
 
-class BorderForm:
-    """A `BorderScale` as the product with a constant."""
-
-    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns no kernels."""
-        del call
-        return {}
-
-    def run(
-        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
-    ) -> tf.Tensor:
-        """Multiplies each pixel by its factor."""
-        del kernels
-        return inputs[0] * border_factors(call.layer)
+def multiply_border(layer: BorderScale, inputs: tf.Tensor) -> tf.Tensor:
+    """Multiplies each pixel by the factor that a `BorderScale` has for it."""
+    return inputs * border_factors(layer)
 
 
 def border_factors(layer: BorderScale) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -140,8 +140,17 @@ class AsInKeras:
         return call.layer.call(*args, **kwargs)
 
 
-class Unchanged:
-    """The form of a layer that returns its input as it is, except in training."""
+class FunctionForm:
+    """The form of a layer that reads one tensor and multiplies by no kernel."""
+
+    def __init__(self, compute: Callable[[keras.layers.Layer, tf.Tensor], tf.Tensor]) -> None:
+        """Creates the form.
+
+        Args:
+            compute: a function of the layer and its input. It computes the layer with operators
+                that the converter takes as they are.
+        """
+        self._compute = compute
 
     def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
         """Returns no kernels."""
@@ -151,6 +160,6 @@ class Unchanged:
     def run(
         self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
     ) -> tf.Tensor:
-        """Returns the input."""
-        del call, kernels
-        return inputs[0]
+        """Computes the layer."""
+        del kernels
+        return self._compute(call.layer, inputs[0])

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import tensorflow as tf
-
-from tf_n2uq.tflite.network.form import IntegerCall
-from tf_n2uq.tflite.network.kernels import IntegerKernel
 
 
 def to_pixels(inputs: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
@@ -50,37 +45,3 @@ def to_channels(inputs: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         split = tf.reshape(inputs, [batch * height, rows, width, columns * channels])
         inputs = tf.transpose(split, [0, 2, 1, 3])
     return tf.reshape(inputs, [batch, height, width, rows * columns * channels])
-
-
-class DepthToSpaceForm:
-    """A `DepthToSpace` as operators that XNNPACK has for integers."""
-
-    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns no kernels."""
-        del call
-        return {}
-
-    def run(
-        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
-    ) -> tf.Tensor:
-        """Puts channels in the places of pixels."""
-        del kernels
-        size = call.layer.block_size
-        return to_pixels(inputs[0], (size, size))
-
-
-class SpaceToDepthForm:
-    """A `SpaceToDepth` as operators that XNNPACK has for integers."""
-
-    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns no kernels."""
-        del call
-        return {}
-
-    def run(
-        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
-    ) -> tf.Tensor:
-        """Puts pixels in the places of channels."""
-        del kernels
-        size = call.layer.block_size
-        return to_channels(inputs[0], (size, size))

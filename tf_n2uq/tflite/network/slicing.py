@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import tensorflow as tf
 
-from tf_n2uq.tflite.network.form import IntegerCall
-from tf_n2uq.tflite.network.kernels import IntegerKernel
+from tf_n2uq.layers import Slice
 
 
 def every_nth(inputs: tf.Tensor, axis: int, start: int, count: int, step: int) -> tf.Tensor:
@@ -53,27 +50,15 @@ def group_start(size: int, start: int, count: int, step: int) -> int | None:
     return first if first >= 0 else None
 
 
-class SliceForm:
-    """A `Slice` with slices of step 1."""
-
-    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns no kernels."""
-        del call
-        return {}
-
-    def run(
-        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
-    ) -> tf.Tensor:
-        """Takes the part of each axis."""
-        del kernels
-        layer, (outputs,) = call.layer, inputs
-        parts = zip(layer.starts, layer.counts, layer.steps, strict=True)
-        whole = [slice(None)] * outputs.shape.rank
-        for axis, (start, count, step) in enumerate(parts, start=1):
-            if count is None:
-                continue
-            if step > 1 and count > 1:
-                outputs = every_nth(outputs, axis, start, count, step)
-            else:
-                whole[axis] = slice(start, start + count)
-        return outputs[tuple(whole)]
+def run_slice(layer: Slice, inputs: tf.Tensor) -> tf.Tensor:
+    """Takes the part of each axis that a `Slice` takes, with slices of step 1."""
+    whole = [slice(None)] * inputs.shape.rank
+    parts = zip(layer.starts, layer.counts, layer.steps, strict=True)
+    for axis, (start, count, step) in enumerate(parts, start=1):
+        if count is None:
+            continue
+        if step > 1 and count > 1:
+            inputs = every_nth(inputs, axis, start, count, step)
+        else:
+            whole[axis] = slice(start, start + count)
+    return inputs[tuple(whole)]

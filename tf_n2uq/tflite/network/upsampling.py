@@ -92,22 +92,6 @@ def interpolate(inputs: tf.Tensor, kernel: IntegerKernel, size: tuple[int, int])
     return tf.reshape(ordered, [batch, height * size[0], width * size[1], channels])
 
 
-class RepeatForm:
-    """Up-sampling to the nearest pixel."""
-
-    def kernels(self, call: IntegerCall) -> dict[str, IntegerKernel]:
-        """Returns no kernels."""
-        del call
-        return {}
-
-    def run(
-        self, call: IntegerCall, inputs: list[tf.Tensor], kernels: Mapping[str, IntegerKernel]
-    ) -> tf.Tensor:
-        """Repeats rows and columns."""
-        del kernels
-        return repeat(inputs[0], call.layer.size)
-
-
 class InterpolationForm:
     """Bilinear up-sampling by whole numbers."""
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 
-from tf_n2uq._compat.keras_training import MetricsContainer
+from tf_n2uq._compat.keras_training import MetricsContainer, copied_metrics
 
 _SAY_METRICS = "Pass metrics=…, such as metrics=['mae'], for other files and labels"
 
@@ -32,7 +31,7 @@ class MetricScores:
         for given, argument in ((metrics, 'metrics'), (weighted_metrics, 'weighted_metrics')):
             self._check_names(given, argument)
         self._container = MetricsContainer(
-            _copied(metrics), _copied(weighted_metrics), output_names=self._names
+            copied_metrics(metrics), copied_metrics(weighted_metrics), output_names=self._names
         )
 
     def _check_names(self, metrics: Any, argument: str) -> None:
@@ -75,16 +74,6 @@ class MetricScores:
     def results(self) -> dict[str, Any]:
         """Returns the value of each metric by its name, a float, or an array for several values."""
         return {metric.name: _value(metric.result()) for metric in self._container.metrics}
-
-
-def _copied(metrics: Any) -> Any:
-    """Returns metrics that count from zero, and leave those of the user as they are."""
-
-    def copy(metric: Any) -> Any:
-        is_metric = isinstance(metric, keras.metrics.Metric)
-        return type(metric).from_config(metric.get_config()) if is_metric else metric
-
-    return tf.nest.map_structure(copy, list(metrics) if isinstance(metrics, tuple) else metrics)
 
 
 def _value(result: Any) -> Any:

@@ -11,13 +11,13 @@ from tf_n2uq._compat.keras_layers import TFOpLambda
 from tf_n2uq._compat.keras_models import (
     is_functional,
     layers_in_front,
-    nested_outputs,
     output_number,
 )
+from tf_n2uq.graph.model_ends import output_names
 
 _SOFTMAX, _SIGMOID, _LINEAR = 'softmax', 'sigmoid', 'linear'
-# Activations whose values are no logits.
-_BOUNDED = ('tanh', 'softsign', 'hard_sigmoid')
+# The softmax of these is what it is of their input. Values of other activations are no logits.
+_GIVE_LOGITS = ('linear', 'log_softmax')
 _TF_FUNCTIONS = {'nn.softmax': _SOFTMAX, 'math.sigmoid': _SIGMOID, 'nn.sigmoid': _SIGMOID}
 
 
@@ -56,17 +56,8 @@ def heads_of(model: keras.Model) -> list[Head]:
         return [Head('output_1', None, None)]
     return [
         Head(name, _activation_behind(tensor), tuple(tensor.shape))
-        for name, tensor in zip(head_names(model), model.outputs, strict=True)
+        for name, tensor in zip(output_names(model), model.outputs, strict=True)
     ]
-
-
-def head_names(model: keras.Model) -> list[str]:
-    """Returns the names by which users address the outputs of a built Functional model."""
-    nest = nested_outputs(model)
-    flat = isinstance(nest, dict) and not any(
-        isinstance(each, (list, tuple, dict)) for each in nest.values()
-    )
-    return [str(key) for key in sorted(nest)] if flat else list(model.output_names)
 
 
 def _activation_behind(tensor: Any) -> str | None:
@@ -108,5 +99,5 @@ def _activation_of(layer: keras.layers.Layer) -> str | None:
         return _SOFTMAX
     if activation is keras.activations.sigmoid:
         return _SIGMOID
-    name = getattr(activation, '__name__', '')
-    return name if name in _BOUNDED else _LINEAR
+    name = getattr(activation, '__name__', _LINEAR)
+    return _LINEAR if name in _GIVE_LOGITS else name
