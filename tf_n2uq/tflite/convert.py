@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any, Literal
 
@@ -179,4 +180,7 @@ def _run_converter(
     converter.inference_output_type = output_type
     # The way over a SavedModel takes twice as long, and gives the same but for the signature.
     converter.experimental_lower_to_saved_model = False
-    return flatbuffer.read(converter.convert())
+    with warnings.catch_warnings():
+        # The ranges of inputs are in the network already.
+        warnings.filterwarnings('ignore', 'Statistics for quantized inputs were expected')
+        return flatbuffer.read(converter.convert())
