@@ -55,11 +55,11 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
                 annotated layers.
 
         Returns:
-            The rewritten model, and the part of the map that is left for TFMOT, which is the layers
-            with a config of another package.
+            The rewritten model, and an empty map, as nothing is left for TFMOT to wrap.
 
         Raises:
-            ValueError: if a layer cannot be quantized. The error names the layer.
+            ValueError: if a layer cannot be quantized, or has a config of another package that has
+                no form in an integer file. The error names the layer.
         """
         requested = {
             name: entry['quantize_config']
@@ -69,17 +69,12 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
         graph = Graph.from_model(model)
         assignment = assign(graph, requested, self._scheme)
         _tell_frozen(graph, assignment)
-        left = {
-            name: entry
-            for name, entry in layer_quantize_map.items()
-            if requested.get(name) is not None and name not in assignment.configs
-        }
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
         name_outputs(graph, model.output_names)
         rewritten = self.finish(graph)
         # TFMOT clones the model, and keeps its layers.
         let_clone_forget_calls(rewritten)
-        return rewritten, left
+        return rewritten, {}
 
     def finish(self, graph: Graph) -> keras.Model:
         """Makes a model of a graph with its quantizers.
