@@ -75,6 +75,8 @@ def in_float32(model: keras.Model) -> keras.Model:
     if half_precision_of(model) is None:
         return model
     graph = Graph.from_model(model)
+    # The twin is not trained.
+    graph.added = []
     copies: dict[int, keras.layers.Layer] = {}
     for step in graph:
         if isinstance(step.layer, keras.layers.InputLayer):
@@ -98,12 +100,9 @@ def _with_float32(config: Any) -> Any:
         return config
     changed = {key: _with_float32(value) for key, value in config.items()}
     policy = changed.get('dtype')
-    name = policy['config'].get('name') if _is_policy(policy) else policy
-    return {**changed, 'dtype': _FLOAT32} if name in _HALF else changed
-
-
-def _is_policy(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get('config'), dict)
+    if isinstance(policy, dict):
+        policy = policy.get('config', {}).get('name')
+    return {**changed, 'dtype': _FLOAT32} if policy in _HALF else changed
 
 
 def _as_float32(leaf: Any) -> Any:

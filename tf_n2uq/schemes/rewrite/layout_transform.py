@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_n2uq._compat.keras_layers import rename
 from tf_n2uq._compat.keras_models import let_clone_forget_calls
+from tf_n2uq.graph.added_losses import check_added, regularize
 from tf_n2uq.graph.decisions import decide, write_roles
 from tf_n2uq.graph.fusing import find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
@@ -67,6 +68,7 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if 'quantize_config' in entry
         }
         graph = Graph.from_model(model)
+        check_added(graph, graph.added, requested)
         assignment = assign(graph, requested, self._scheme)
         _tell_frozen(graph, assignment)
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
@@ -160,7 +162,10 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
     ):
         return
     calls = graph.calls_of(step.layer)
-    bare = copy_layer(step.layer, lambda config: config.update(activation='linear'))
+    regularizer = step.layer.activity_regularizer
+    # The penalty is on what the activation returns.
+    changes = {'activation': 'linear', **({'activity_regularizer': None} if regularizer else {})}
+    bare = copy_layer(step.layer, lambda config: config.update(changes))
     _replace_layer(graph, step, bare)
     for call in calls:
         if isinstance(activation, keras.layers.Layer):
@@ -175,7 +180,10 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
                 f'which this scheme cannot quantize; leave the layer in float with '
                 f'layers={{{step.name!r}: None}}, or use one of the Keras activations.'
             )
-        assignment.annotated.add(graph.insert_after(call.output, own).name)
+        activated = graph.insert_after(call.output, own)
+        assignment.annotated.add(activated.name)
+        if regularizer is not None:
+            regularize(graph, activated.output, regularizer, call.name)
 
 
 def _let_round(step: Step) -> None:

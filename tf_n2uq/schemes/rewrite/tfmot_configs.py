@@ -9,8 +9,8 @@ import tf_keras as keras
 
 from tf_n2uq.layers.layer_spec import spec_of
 
-# The classes are in no public module, and TFMOT has some of them twice: what its `quantize_scope` has
-# loaded is of the n-bit scheme. So the name of the class counts.
+# The classes are in no public module, and TFMOT has some of them twice: what its `quantize_scope`
+# has loaded is of the n-bit scheme. So the name of the class counts.
 _PACKAGE = 'tensorflow_model_optimization.'
 _OF_NOTHING = ('NoOpQuantizeConfig',)
 _OF_WEIGHTS = (
