@@ -34,6 +34,7 @@ from tf_n2uq.schemes.annotation.custom_layers import networks_of
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
+from tf_n2uq.schemes.rewrite.pruned import check_stripped
 
 # These layers compute with code of the user, which no scheme can know.
 _HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
@@ -81,13 +82,15 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
         TypeError: if `model` is not a model of tf_keras or Keras 3, or `leave_out` is no string and
             no list of strings.
         ValueError: if the model is subclassed or not built, or an inner model that does more than
-            call layers; if a function computes with a `tf.Variable` that is no weight of the model;
-            if a loss of `add_loss` calls a layer of the model again; if an expression is not valid
-            or matches no layer; or if `from_keras3` has no counterpart for a layer.
+            call layers; if it has wrappers that prune or cluster, which are to be stripped first;
+            if a function computes with a `tf.Variable` that is no weight of the model; if a loss of
+            `add_loss` calls a layer of the model again; if an expression is not valid or matches no
+            layer; or if `from_keras3` has no counterpart for a layer.
     """
     if is_of_keras3(model):
         model = from_keras3(model)
     check_model(model)
+    check_stripped(all_layers(model))
     patterns = _checked_patterns(leave_out)
 
     def is_left_out(name: str) -> bool:

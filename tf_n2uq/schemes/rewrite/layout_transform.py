@@ -21,6 +21,7 @@ from tf_n2uq.schemes.rewrite.assignment import Assignment, assign
 from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.decomposition import decompose
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
+from tf_n2uq.schemes.rewrite.pruned import check_stripped, tell_sparse
 from tf_n2uq.schemes.rewrite.range_placement import place_ranges
 from tf_n2uq.schemes.rewrite.same_range import assign_offsets, keep_ranges
 from tf_n2uq.schemes.rewrite.separable import as_depthwise, causal_padding, separable_parts
@@ -68,12 +69,14 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if 'quantize_config' in entry
         }
         graph = Graph.from_model(model)
+        check_stripped(step.layer for step in graph)
         check_added(graph, graph.added, requested)
         assignment = assign(graph, requested, self._scheme)
         _tell_frozen(graph, assignment)
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
         name_outputs(graph, model.output_names)
         rewritten = self.finish(graph)
+        tell_sparse(rewritten)
         # TFMOT clones the model, and keeps its layers.
         let_clone_forget_calls(rewritten)
         return rewritten, {}
