@@ -56,7 +56,7 @@ def tell_sparse(model: keras.Model) -> None:
     if sparse:
         logging.warning(
             'model: %d of %d quantized kernels are pruned, and their method has no level 0: '
-            '%.0f %% of the weights of %r are zeros, and become the smallest level on one of its sides. '
+            '%.0f %% of the weights of %r are zeros, and become the smallest level on one side. '
             'Take a method with a level 0 (tf_n2uq.LSQScheme, LSQPlusScheme, SATScheme), or 8 bits '
             'for these layers, layers={...: 8}.',
             len(sparse),
