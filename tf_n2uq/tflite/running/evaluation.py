@@ -11,6 +11,7 @@ import tf_keras as keras
 import tqdm
 
 from tf_n2uq.graph.float32_twin import float32_twin
+from tf_n2uq.graph.one_device import on_one_device
 from tf_n2uq.tflite.running.datasets import batches_of
 from tf_n2uq.tflite.running.prediction import FileRunner
 from tf_n2uq.tflite.running.scores import ClassScores, MetricScores
@@ -95,7 +96,7 @@ def evaluate(
     """
     runner = FileRunner(content, num_threads)
     if isinstance(reference, keras.Model):
-        reference = float32_twin(reference, 'reference')
+        reference = float32_twin(on_one_device(reference), 'reference')
 
     def new_scores() -> ClassScores | MetricScores:
         if metrics is None and weighted_metrics is None:
