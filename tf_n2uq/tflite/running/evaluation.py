@@ -71,7 +71,8 @@ def evaluate(
         dataset: A `tf.data.Dataset` or any other iterable of batches (inputs, labels) or (inputs,
             labels, sample_weight); or a tuple of whole arrays like these. Several inputs, labels
             and weights come as lists in the order of the model or as dictionaries by name. Without
-            metrics, labels are integers [batch] or [batch, 1], or one-hot [batch, classes].
+            metrics, labels are integers [batch] or [batch, 1], or one-hot [batch, classes], also in
+            a dictionary by the name of the output.
         reference: A Keras model that is judged like the file, and whose outputs are compared with
             those of the file; or None. Where its layers compute in half precision, as under
             `tf_keras.mixed_precision`, the same weights are judged in float32. A warning says so.
@@ -100,7 +101,7 @@ def evaluate(
 
     def new_scores() -> ClassScores | MetricScores:
         if metrics is None and weighted_metrics is None:
-            return ClassScores()
+            return ClassScores(runner.output_names)
         return MetricScores(metrics, weighted_metrics, runner.output_names)
 
     scores, of_reference = new_scores(), new_scores()
