@@ -73,7 +73,9 @@ def _metrics_of_label(loss: Any, head: Head) -> list[Any]:
         return []
     name = _name_of(loss)
     if 'binary' in name:
-        return _metrics(BINARY, bool(getattr(loss, 'get_config', dict)().get('from_logits')))
+        # A loss by name, and a function, take probabilities.
+        is_object = isinstance(loss, keras.losses.Loss)
+        return _metrics(BINARY, is_object and bool(loss.get_config().get('from_logits')))
     if 'categorical' in name:
         return _metrics(CLASSES, None)
     if name in _OF_NUMBERS:
