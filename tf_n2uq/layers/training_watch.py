@@ -51,7 +51,7 @@ class TrainingWatch:
         """
         if self._has_trained or TrainingWatch.told or not following:
             return
-        value = tf.get_static_value(tf.cast(training, tf.bool))
+        value = tf.get_static_value(training) if tf.is_tensor(training) else training
         if value is None or value:
             self._has_trained = True
             return
