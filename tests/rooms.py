@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'tflite.passes': {'_compat', 'tflite.levels'},
     'tflite.network': _SCHEMES | {'tflite.levels', 'tflite.passes'},
     'known_layers': _GRAPH | {'schemes.rewrite', 'tflite.network'},
-    'tflite.running': {'_compat', 'tflite.passes'},
+    'tflite.running': _GRAPH | {'tflite.passes'},
     'tflite.reports': _FILES,
     'tflite': _FILES | {'tflite.reports', 'untrusted'},
 }

@@ -222,3 +222,38 @@ def test_wrong_arguments_are_named(blobs):
         trainer.compile('sgd', cross_entropy, loss_weights=[1.0])
     with pytest.raises(ValueError, match='loss: expected None, because the teacher'):
         AdaptiveTraining(model, float_model(seed=3)).compile('sgd', cross_entropy)
+
+
+def heads_model():
+    """A network with a head of each kind: classes, a probability and a number."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8,))
+    x = keras.layers.Dense(12, 'relu')(inputs)
+    x = keras.layers.Dense(12, 'relu', name='inner')(x)
+    heads = {
+        'kind': keras.layers.Dense(3, 'softmax', name='kind')(x),
+        'is_big': keras.layers.Dense(1, 'sigmoid', name='is_big')(x),
+        'size': keras.layers.Dense(1, name='size')(x),
+    }
+    return keras.Model(inputs, heads)
+
+
+@pytest.mark.parametrize('with_teacher', [False, True])
+def test_every_head_has_the_metric_that_suits_it(blobs, with_teacher):
+    points, labels = blobs
+    teacher = heads_model()
+    annotated = tfmot.quantization.keras.quantize_annotate_model(teacher)
+    scheme = tf_n2uq.AdaBitsScheme((4, 2), 'sat', rescale='stddev')
+    model = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+    tf_n2uq.calibrate(model, points, verbose=0)
+    sizes = points[:, :1]
+    targets = {'kind': labels, 'is_big': (sizes > 0).astype(int), 'size': sizes}
+    trainer = AdaptiveTraining(model, teacher if with_teacher else None)
+    losses = {'kind': 'sparse_categorical_crossentropy', 'is_big': 'binary_crossentropy'}
+    trainer.compile('sgd', None if with_teacher else {**losses, 'size': 'mse'})
+    found = trainer.evaluate(points, targets, batch_size=192, verbose=0, return_dict=True)
+    tf_n2uq.set_bits(model, 2)
+    kind, is_big, size = (model(points)[name].numpy() for name in ('kind', 'is_big', 'size'))
+    assert found['kind_accuracy_2bit'] == pytest.approx(np.mean(kind.argmax(-1) == labels))
+    assert found['is_big_accuracy_2bit'] == pytest.approx(np.mean((is_big > 0.5) == (sizes > 0)))
+    assert found['size_mae_2bit'] == pytest.approx(np.abs(size - sizes).mean(), rel=1e-4)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -14,8 +15,9 @@ import tf_keras as keras
 from tf_keras.src.applications.convnext import LayerScale, StochasticDepth
 from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
-# What `model.add_loss` of a tensor puts into a model. Nothing public tells it from other layers.
-from tf_keras.src.engine.base_layer import AddLoss
+# What `model.add_loss` and `model.add_metric` of a tensor put into a model. Nothing public tells
+# them from other layers.
+from tf_keras.src.engine.base_layer import AddLoss, AddMetric
 
 # Keras wraps TensorFlow functions of symbolic tensors (`x + 1`, `x[:, 0]`, `x.shape`) into these.
 # Whoever rewrites a model has to know them. Nothing replaces them in tf_keras; Keras 3 has
@@ -29,6 +31,7 @@ from tf_keras.src.layers.core.tf_op_layer import (
 
 __all__ = [
     'AddLoss',
+    'AddMetric',
     'ClassMethod',
     'CustomScaleLayer',
     'DeclaredOutput',
@@ -39,6 +42,8 @@ __all__ = [
     'TFOpLambda',
     'expects_training',
     'inner_layers',
+    'losses_of_tensors',
+    'losses_without_inputs',
     'rename',
     'with_tensors',
 ]
@@ -64,6 +69,32 @@ def expects_training(layer: keras.layers.Layer) -> bool:
     Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
     """
     return layer._expects_training_arg
+
+
+def losses_without_inputs(layer: keras.layers.Layer) -> list[Any]:
+    """Returns the functions that `layer.add_loss` got, those of regularizers of weights included.
+
+    The public `layer.losses` has their values, among those of all inner layers.
+    """
+    return list(layer._callable_losses)
+
+
+@contextlib.contextmanager
+def losses_of_tensors(layer: keras.layers.Layer) -> Iterator[list[Any]]:
+    """Yields a list that gets the losses which a layer adds in a context, from symbolic tensors.
+
+    Keras keeps them in the layer, from where nothing public takes them again.
+
+    Args:
+        layer: the layer whose `call` is called in the context, and not the layer itself.
+    """
+    found: list[Any] = []
+    count = len(layer._losses)
+    try:
+        yield found
+    finally:
+        found += layer._losses[count:]
+        del layer._losses[count:]
 
 
 def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras.layers.Layer:

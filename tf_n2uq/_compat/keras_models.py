@@ -9,7 +9,7 @@ nodes of a Functional model, that replaces this module.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -171,6 +171,24 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     metrics and the optimizer, and looks into every attribute of every layer.
     """
     yield from model._flatten_layers()
+
+
+def add_beside_outputs(model: keras.Model, calls: Sequence[tuple[Any, Any]]) -> None:
+    """Puts layers into a model that no output depends on, such as those of `model.add_loss`.
+
+    Keras runs, saves and clones them with the model. The public `model.add_loss` and `add_metric`
+    make layers of two kinds only.
+
+    Args:
+        model: a Functional model.
+        calls: for each call, in order, the layer and what the call has returned.
+    """
+    nodes = []
+    for layer, result in calls:
+        tensor = tf.nest.flatten(result)[0]
+        nodes.append(layer._inbound_nodes[tensor._keras_history.node_index])
+    layers = list({id(layer): layer for layer, _ in calls}.values())
+    model._insert_layers(layers, relevant_nodes=nodes)
 
 
 def output_number(tensor: Any) -> int:

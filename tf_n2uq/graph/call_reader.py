@@ -69,6 +69,9 @@ class CallReader:
         """Adds the calls of a model and returns the nest of its outputs."""
         for node in nodes_in_order(model):
             tensors = tf.nest.flatten(node.outputs)
+            if any(id(tensor) not in refs for tensor in tensors_read(node)):
+                # Clones of models with added losses list the calls of the model that was cloned.
+                continue
             if isinstance(self._network_of(node), keras.Model):
                 outputs = self._read_inner(node, refs, training)
                 refs.update(zip(map(id, tensors), outputs, strict=True))

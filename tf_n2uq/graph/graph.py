@@ -10,7 +10,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq._compat.keras_layers import rename
+from tf_n2uq._compat.keras_models import add_beside_outputs
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
+from tf_n2uq.graph.added_losses import has_unsaved_regularizer, read_by, split_off
 from tf_n2uq.graph.call_reader import CallReader
 from tf_n2uq.graph.steps import Ref as Ref
 from tf_n2uq.graph.steps import Step as Step
@@ -25,6 +27,8 @@ class Graph:
         steps: the calls by name.
         nested_inputs: the nest of the model's inputs, as `Ref`s.
         outputs: the nest of the model's outputs, as `Ref`s.
+        added: the calls that only losses and metrics need, which `add_loss` and `add_metric` of the
+            model have added. They are in no way part of the file, and `steps` has none of them.
         specs: shapes and dtypes of the tensors of the model that the graph was read from.
     """
 
@@ -34,6 +38,7 @@ class Graph:
         self.steps: dict[str, Step] = {}
         self.nested_inputs: Any = None
         self.outputs: Any = None
+        self.added: list[Step] = []
         self.specs: dict[Ref, tf.TypeSpec] = {}
         self._shapes: dict[Ref, tuple[int | None, ...]] = {}
 
@@ -78,6 +83,7 @@ class Graph:
     ) -> Graph:
         graph = cls(model.name, isinstance(model, keras.Sequential))
         CallReader(graph, model, take, networks).read_model()
+        graph.steps, graph.added = split_off(graph.steps, graph.outputs)
         return graph
 
     @property
@@ -88,7 +94,8 @@ class Graph:
     def unique_name(self, name: str, reserved: Collection[str] = ()) -> str:
         """Returns `name`, or `name_1`, `name_2`… if that is reserved or a step has it."""
         candidate, count = name, 0
-        while candidate in self.steps or candidate in reserved:
+        taken = {step.name for step in self.added}
+        while candidate in self.steps or candidate in reserved or candidate in taken:
             count += 1
             candidate = f'{name}_{count}'
         return candidate
@@ -125,8 +132,9 @@ class Graph:
         del self.steps[step.name]
 
     def drop_unused(self) -> None:
-        """Removes the steps that no output depends on, except the model's inputs."""
-        needed = {ref.step for ref in [*self.inputs, *tf.nest.flatten(self.outputs)]}
+        """Removes the steps that no output or added loss depends on, except the model's inputs."""
+        ends = [*self.inputs, *tf.nest.flatten(self.outputs), *read_by(self.added)]
+        needed = {ref.step for ref in ends}
         for step in reversed(self.in_order()):
             if step.name in needed:
                 needed.update(ref.step for ref in step.inputs)
@@ -185,7 +193,7 @@ class Graph:
             new: the tensor that they read from now on. The step that makes it is left alone.
             readers: the steps; None for all steps and the model's outputs.
         """
-        for step in self if readers is None else readers:
+        for step in [*self, *self.added] if readers is None else readers:
             if step.output != new:
                 step.redirect(old, new)
         if readers is None:
@@ -230,10 +238,11 @@ class Graph:
             A Sequential model if the source was one and is still a chain, else a Functional one.
         """
         order = self.in_order()
-        if self.sequential and outputs is None and self._is_chain(order):
+        added = self.added if outputs is None else []
+        if self.sequential and outputs is None and not added and self._is_chain(order):
             model = keras.Sequential([step.layer for step in order], name=self.name)
         else:
-            tensors = _call_all(order)
+            tensors = _call_all(order, {})
             model = keras.Model(
                 tf.nest.map_structure(lambda ref: tensors[ref], self.nested_inputs),
                 tf.nest.map_structure(
@@ -241,7 +250,10 @@ class Graph:
                 ),
                 name=self.name,
             )
-        for step in order:
+            if added:
+                _call_all(added, tensors)
+                add_beside_outputs(model, [(step.layer, tensors[step.output]) for step in added])
+        for step in [*order, *added]:
             for layer, arrays in step.restore:
                 layer.set_weights(arrays)
                 # Some layers compute with numbers that they derive from their weights.
@@ -260,8 +272,8 @@ def _reads_one_tensor(step: Step) -> bool:
     return len(step.args) == 1 and _is_ref(step.args[0]) and not step.kwargs
 
 
-def _call_all(order: list[Step]) -> dict[Ref, Any]:
-    tensors: dict[Ref, Any] = {}
+def _call_all(order: list[Step], tensors: dict[Ref, Any]) -> dict[Ref, Any]:
+    """Calls layers in order, adds what they return to the tensors, and returns the tensors."""
     for step in order:
         if isinstance(step.layer, keras.layers.InputLayer):
             result = step.layer.output
@@ -292,7 +304,11 @@ def copy_layer(
     config = layer.get_config()
     if change is not None:
         change(config)
-    return layer.__class__.from_config(config)
+    is_lost = has_unsaved_regularizer(layer)
+    copy = layer.__class__.from_config(config)
+    if is_lost:
+        copy.activity_regularizer = layer.activity_regularizer
+    return copy
 
 
 def _is_ref(leaf: Any) -> bool:

@@ -12,6 +12,7 @@ from tf_n2uq.layers.channel_offset import HasOffset
 from tf_n2uq.layers.connections import Found, ReadsInt8
 from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.layer_spec import is_channel_line, line_of
+from tf_n2uq.quantizers.range import RangeQuantizer
 
 
 class KernelUse(ReadsInt8):
@@ -43,6 +44,19 @@ class KernelUse(ReadsInt8):
     def line(self) -> keras.layers.Layer | None:
         """The layer behind the kernel whose slope and offset the operator takes on, if found."""
         return None if self._line is None else self._line.layer
+
+    def following(self) -> list[tf.Variable]:
+        """Returns variables near the kernel that follow the data in training; empty if none do.
+
+        They are the mean of the batch normalization behind the kernel, or the range in front of it.
+        """
+        if isinstance(self.line, keras.layers.BatchNormalization):
+            return [self.line.moving_mean] if self.line.trainable else []
+        source = None if self._source is None else self._source.layer
+        is_range = isinstance(getattr(source, 'quantizer', None), RangeQuantizer)
+        if source is None or not (is_range and source.trainable):
+            return []
+        return list(source.quantizer_weights.values())
 
     def connected(self, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         if self.role is None or self.role.input_quantizer is not None:

@@ -18,6 +18,7 @@ from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
 from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.kernel_use import KernelUse
 from tf_n2uq.layers.named_variables import NamedVariables
+from tf_n2uq.layers.training_watch import TrainingWatch
 from tf_n2uq.quantizers.protocols import KernelQuantizer
 
 _QuantizeConfig = tfmot.quantization.keras.QuantizeConfig
@@ -81,6 +82,7 @@ class QuantizedKernel(
         self.integer_bias = integer_bias
         self.deployment = deployment or Deployment()
         self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
+        self._watch = TrainingWatch()
         roles = list(role) if isinstance(role, Sequence) else [role]
         # Keras does not look into this object for layers and variables.
         self._uses = Found({use: KernelUse(self.name, each) for use, each in enumerate(roles)})
@@ -238,6 +240,9 @@ class QuantizedKernel(
     def call(self, inputs: tf.Tensor, training: Any = None, use: int = 0) -> tf.Tensor:
         if training is None:
             training = keras.backend.learning_phase()
+        for attribute, *_ in self.kernel_quantizers[:1]:
+            kernel, following = getattr(self.layer, attribute), self.use(use).following()
+            self._watch.see(self.name, training, kernel, following)
         tensors = self._divided(self.quantized_kernels(training), training, use)
         cast = {name: tf.cast(value, self.layer.compute_dtype) for name, value in tensors.items()}
         outputs = with_tensors(self.layer, cast)(inputs)

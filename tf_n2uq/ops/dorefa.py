@@ -96,15 +96,17 @@ def dorefa_integers(
     Returns:
         int32 of the kernel's shape: odd integers in −(2^b − 1)..2^b − 1; for 'modified' levels all
         integers from −2^(b−1) to 2^(b−1) − 1. And a float32 unit of the kernel's rank and one
-        value. The quantized float32 kernel is integers·unit.
+        value, 0 for a kernel of zeros. The quantized float32 kernel is integers·unit.
 
     Raises:
         ValueError: As for `dorefa`.
     """
     kernel = tf.cast(kernel, tf.float32)
+    peak = _peak(kernel)
     integers, unit = _integers_and_unit(
-        kernel, _peak(kernel), bits, levels, rescale, channel_axis, _call_directly
+        kernel, peak, bits, levels, rescale, channel_axis, _call_directly
     )
+    unit = unit * _is_alive(peak)
     return tf.cast(integers, tf.int32), tf.reshape(unit, [1] * kernel.shape.rank)
 
 
@@ -156,7 +158,7 @@ def _quantized(
             dx = call_compiled(_gradient, [tf.cast(kernel, tf.float32), dy], [peak, factor])
             return tf.ensure_shape(tf.reshape(dx, tf.shape(kernel)), kernel.shape)
 
-        return tf.cast(integers * unit, kernel.dtype), backward
+        return tf.cast(integers * (unit * _is_alive(peak)), kernel.dtype), backward
 
     return function(kernel)
 
@@ -164,6 +166,11 @@ def _quantized(
 def _peak(kernel: tf.Tensor) -> tf.Tensor:
     # Two reductions cost less than a tensor of magnitudes.
     return tf.maximum(tf.reduce_max(kernel), -tf.reduce_min(kernel))
+
+
+def _is_alive(peak: tf.Tensor) -> tf.Tensor:
+    """Returns 0 for a kernel of zeros, which so stays one without a level 0, and else 1."""
+    return tf.cast(peak > 0, tf.float32)
 
 
 def _largest(peak: tf.Tensor) -> tf.Tensor:

@@ -10,8 +10,20 @@ import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
-from tf_n2uq._compat.keras_layers import AddLoss, ClassMethod, InstanceProperty, TFOpLambda
+from tf_n2uq._compat.keras_layers import (
+    ClassMethod,
+    InstanceProperty,
+    TFOpLambda,
+    losses_without_inputs,
+)
+from tf_n2uq._compat.keras_models import all_layers
 from tf_n2uq._compat.tfmot import QuantizeAnnotate
+from tf_n2uq.graph.added_losses import (
+    check_added,
+    has_unsaved_regularizer,
+    read_by,
+    regularize,
+)
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.keras3_objects import is_of_keras3
@@ -22,6 +34,7 @@ from tf_n2uq.schemes.annotation.custom_layers import networks_of
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
+from tf_n2uq.schemes.rewrite.pruned import check_stripped
 
 # These layers compute with code of the user, which no scheme can know.
 _HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
@@ -49,9 +62,12 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     A model of Keras 3 first becomes one of tf_keras, see `tf_n2uq.from_keras3`.
 
     `Lambda` layers, and TensorFlow functions for which there is no layer, are not annotated and
-    stay in float. A warning names them. Another warning tells of losses by `add_loss` of a tensor,
-    which are left out. A layer that has an annotation already, with or without a
+    stay in float. A warning names them. A layer that has an annotation already, with or without a
     `QuantizeConfig`, keeps it.
+
+    Losses and metrics of tensors, which `add_loss` and `add_metric` of the model or of dissolved
+    layers have added, stay with the model in float, and are no part of a file. A warning tells of
+    losses by `model.add_loss` of a function, which computes with the variables of `model`.
 
     Args:
         model: a built Sequential or Functional model of tf_keras or Keras 3.
@@ -66,13 +82,15 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
         TypeError: if `model` is not a model of tf_keras or Keras 3, or `leave_out` is no string and
             no list of strings.
         ValueError: if the model is subclassed or not built, or an inner model that does more than
-            call layers; if a function computes with a `tf.Variable` that is no weight of the model;
-            if an expression is not valid or matches no layer; or if `from_keras3` has no
-            counterpart for a layer.
+            call layers; if it has wrappers that prune or cluster, which are to be stripped first;
+            if a function computes with a `tf.Variable` that is no weight of the model; if a loss of
+            `add_loss` calls a layer of the model again; if an expression is not valid or matches no
+            layer; or if `from_keras3` has no counterpart for a layer.
     """
     if is_of_keras3(model):
         model = from_keras3(model)
     check_model(model)
+    check_stripped(all_layers(model))
     patterns = _checked_patterns(leave_out)
 
     def is_left_out(name: str) -> bool:
@@ -80,13 +98,19 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
 
     graph = Graph.from_model(model, networks_of(model, is_left_out))
     names = _output_names(model)
-    _leave_out_losses(graph)
+    _tell_of_functions(model)
+    check_added(graph, graph.added, ())
     _check_no_variables(graph)
     configs = _unwrap(graph)
     left_out = _matching(graph, patterns)
+    own = graph.outputs
+    # Nothing is merged over a tensor that somebody reads.
+    graph.outputs = (own, read_by(graph.added))
     replace_operators(graph)
     replace_application_layers(graph)
     fuse(graph, left_out | {name for name, config in configs.items() if config is not None})
+    graph.outputs, _ = graph.outputs
+    _keep_regularizers(graph)
     name_outputs(graph, names)
     _wrap(graph, configs, left_out)
     return graph.to_model()
@@ -102,18 +126,30 @@ def _output_names(model: keras.Model) -> list[str]:
     return [annotated.get(name, name) for name in model.output_names]
 
 
-def _leave_out_losses(graph: Graph) -> None:
-    if any(isinstance(step.layer, AddLoss) for step in graph):
+def _tell_of_functions(model: keras.Model) -> None:
+    """Warns of losses that are functions, which compute with variables of the user's model."""
+    models = [each for each in all_layers(model) if isinstance(each, keras.Model)]
+    named = [each.name for each in models if losses_without_inputs(each)]
+    if named:
         logging.warning(
-            'model: the losses that model.add_loss has made of tensors are left out, as these '
-            'tensors change. Call add_loss of the model that quantize_apply returns, with the '
-            'outputs of its layers.'
+            'model: losses that model.add_loss has got as functions are left out: of %s. They '
+            'compute with variables of this model. Call add_loss of the model that quantize_apply '
+            'returns, with functions of its own variables.',
+            ', '.join(named),
         )
-        graph.drop_unused()
+
+
+def _keep_regularizers(graph: Graph) -> None:
+    """Makes layers of those activity regularizers that the configs of their layers do not have."""
+    kept = [step for step in graph if has_unsaved_regularizer(step.layer)]
+    for step in kept:
+        regularize(graph, step.output, step.layer.activity_regularizer, step.name)
+    for step in kept:
+        step.layer.activity_regularizer = None
 
 
 def _check_no_variables(graph: Graph) -> None:
-    for step in graph:
+    for step in [*graph, *graph.added]:
         if any(isinstance(leaf, tf.Variable) for leaf in tf.nest.flatten((step.args, step.kwargs))):
             raise ValueError(
                 f'model: layer {step.name!r} computes with a tf.Variable, which is no weight of '
@@ -126,7 +162,7 @@ def _check_no_variables(graph: Graph) -> None:
 def _unwrap(graph: Graph) -> dict[str, Any]:
     """Takes the annotations off and returns `{layer name: QuantizeConfig or None}`."""
     configs = {}
-    for step in graph:
+    for step in [*graph, *graph.added]:
         if isinstance(step.layer, QuantizeAnnotate):
             configs[step.origin] = step.layer.quantize_config
             step.layer = step.layer.layer

@@ -10,8 +10,9 @@ import tf_keras as keras
 from tf_n2uq.graph.keras3_objects import check_compiled_with_tf_keras
 from tf_n2uq.schemes.adaptive.switching import at_bits, bit_widths, check_adaptive
 from tf_n2uq.training import argument_checks
+from tf_n2uq.training.losses.label_losses import default_metrics, metrics_of_labels
 from tf_n2uq.training.losses.outputs_of_student import like_outputs, weights_like_outputs
-from tf_n2uq.training.losses.teacher_losses import teacher_losses
+from tf_n2uq.training.losses.teacher_losses import TeacherLoss, teacher_losses
 from tf_n2uq.training.student_trainer import (
     StudentTrainer,
     Untracked,
@@ -35,7 +36,8 @@ class AdaptiveTraining(StudentTrainer):
 
     Progress bar, logs and `evaluate` have `loss`, which is the sum, and per bit-width `loss_4bit`
     and `accuracy_4bit`, with `val_` in front on validation data. The model stays at the bit-width
-    that `set_bits` has switched it to.
+    that `set_bits` has switched it to. Losses of tensors that the network adds by itself, by
+    `add_loss` or activity regularizers, count at the highest bit-width.
 
     Source: Jin et al., "AdaBits: Neural Network Quantization with Adaptive Bit-Widths", CVPR 2020
     (joint training); Yu and Huang, "Universally Slimmable Networks", ICCV 2019 (inplace
@@ -101,18 +103,17 @@ class AdaptiveTraining(StudentTrainer):
         self._teacher = Untracked(teacher)
         self._scores: Untracked = Untracked([])
 
-        def losses_from(model: keras.Model) -> Any:
-            found = teacher_losses(student, model, distillation_loss, from_logits, temperature)
-            return like_outputs(student, [each.loss for each in found])
+        def heads_from(model: keras.Model) -> list[TeacherLoss]:
+            return teacher_losses(student, model, distillation_loss, from_logits, temperature)
 
-        self._loss_of_teacher = Untracked(None if teacher is None else losses_from(teacher))
-        self._loss_inplace = Untracked(losses_from(student) if inplace_distillation else None)
+        self._heads = Untracked(None if teacher is None else heads_from(teacher))
+        self._heads_inplace = Untracked(heads_from(student) if inplace_distillation else None)
 
     def compile(
         self,
         optimizer: Any = 'rmsprop',
         loss: Any = None,
-        metrics: Any = ('accuracy',),
+        metrics: Any = 'auto',
         weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -123,7 +124,9 @@ class AdaptiveTraining(StudentTrainer):
             loss: A Keras loss or its name, of labels and the student's output. It is None with a
                 teacher.
             metrics: One or several metrics, or their names, of labels and the student's output at
-                each bit-width.
+                each bit-width, or a list or dictionary of these for several outputs. 'auto' takes
+                the accuracy of classes and probabilities, and the mean absolute error of numbers,
+                as the loss or the head of each output has it.
             weighted_metrics: The same, for metrics that sample weights apply to.
             **kwargs: Further arguments of `tf_keras.Model.compile`, such as `jit_compile`.
 
@@ -149,16 +152,26 @@ class AdaptiveTraining(StudentTrainer):
                 ' Leave it out.'
             )
         super().compile(optimizer=optimizer, **kwargs)
+        if isinstance(metrics, str) and metrics == 'auto':
+            metrics = self._default_metrics(loss)
         held: list[WidthScores] = []
         for bits in bit_widths(self.student):
-            own_loss = self._loss_of_teacher.held if loss is None else loss
+            own_loss = self._loss_of(self._heads.held) if loss is None else loss
             if self._inplace and held:
-                own_loss = self._loss_inplace.held
+                own_loss = self._loss_of(self._heads_inplace.held)
             scores = WidthScores(
                 bits, own_loss, metrics or [], weighted_metrics or [], self.output_names
             )
             held.append(scores)
         self._scores = Untracked([TotalLoss(held), held])
+
+    def _loss_of(self, heads: list[TeacherLoss]) -> Any:
+        return like_outputs(self.student, [each.loss for each in heads])
+
+    def _default_metrics(self, loss: Any) -> Any:
+        heads = self._heads.held
+        found = default_metrics(heads) if heads else metrics_of_labels(self.student, loss)
+        return like_outputs(self.student, found)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

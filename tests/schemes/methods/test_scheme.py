@@ -170,39 +170,8 @@ def test_the_config_works_under_tfmots_own_scheme():
 
 
 @keras.saving.register_keras_serializable(package='tests')
-class _OutputConfig(tfmot.quantization.keras.QuantizeConfig):
-    def get_weights_and_quantizers(self, layer):
-        return []
-
-    def get_activations_and_quantizers(self, layer):
-        return []
-
-    def set_quantize_weights(self, layer, quantize_weights):
-        pass
-
-    def set_quantize_activations(self, layer, quantize_activations):
-        pass
-
-    def get_output_quantizers(self, layer):
-        return [RangeQuantizer(8)]
-
-    def get_config(self):
-        return {}
-
-
-@keras.saving.register_keras_serializable(package='tests')
 def wave(inputs):
     return tf.sin(inputs)
-
-
-def test_a_config_of_somebody_elses_is_left_to_tfmot():
-    config = _OutputConfig()
-    image = keras.Input((4, 4, 1))
-    x = quantize_annotate_layer(keras.layers.Conv2D(2, 1), config)(image)
-    x = quantize_annotate_layer(keras.layers.Conv2D(2, 1, name='ours'))(x)
-    model = quantize_apply(keras.Model(image, x), scheme=tf_n2uq.N2UQScheme(bits=2))
-    wrappers = [type(layer).__name__ for layer in model.layers if hasattr(layer, 'layer')]
-    assert wrappers == ['QuantizeWrapperV2', 'QuantizedKernel']
 
 
 def test_configs_are_serialized_with_all_bit_widths():

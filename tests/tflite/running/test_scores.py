@@ -47,3 +47,12 @@ def test_a_metric_may_have_several_values():
 def test_missing_labels_are_refused():
     with pytest.raises(ValueError, match='labels of label, .* got no labels'):
         MetricScores(['mae'], None, ['label']).add(None, OUTPUTS, None)
+
+
+def test_labels_may_come_by_the_name_of_the_only_output():
+    scores = ClassScores(['label'])
+    outputs = np.float32([[0.9, 0.1], [0.2, 0.8]])
+    scores.add({'label': np.array([0, 0])}, outputs, None)
+    assert scores.accuracy == 0.5
+    with pytest.raises(ValueError, match='expected labels of label, .* got kind'):
+        scores.add({'kind': np.array([0, 0])}, outputs, None)

@@ -9,7 +9,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_n2uq._compat.keras_layers import expects_training, inner_layers
+from tf_n2uq._compat.keras_layers import (
+    expects_training,
+    inner_layers,
+    losses_of_tensors,
+    losses_without_inputs,
+)
 from tf_n2uq._compat.keras_models import (
     call_arguments,
     is_functional,
@@ -63,16 +68,18 @@ def network_of(node: Any) -> keras.Model | None:
         node: Keras' record of a call of a layer for which `is_custom` holds.
 
     Returns:
-        A Functional model that computes the same at inference. None for a layer that cannot be
-        written so: one that has variables of its own, is called with more than one tensor or list
-        of tensors, does something else in training than to pass `training` on, or computes in a
-        way that Keras cannot trace.
+        A Functional model that computes the same at inference, and adds the same losses. None for a
+        layer that cannot be written so: one that has variables of its own, is called with more than
+        one tensor or list of tensors, does something else in training than to pass `training` on,
+        adds losses that are functions, or computes in a way that Keras cannot trace.
     """
     layer = node.layer
     args, kwargs = call_arguments(node)
     if len(args) != 1 or any(value is not None for value in kwargs.values()):
         return None
     if len(tensors_read(node)) != len(tf.nest.flatten(args)) or _has_own_variables(layer):
+        return None
+    if losses_without_inputs(layer):
         return None
     with without_new_calls(layer):
         try:
@@ -93,7 +100,11 @@ def _traced(layer: keras.layers.Layer, given: Any, training: bool | None) -> ker
         lambda tensor: keras.Input(tensor.shape[1:], tensor.shape[0], dtype=tensor.dtype), given
     )
     kwargs = {'training': training} if expects_training(layer) else {}
-    return keras.Model(inputs, layer.call(inputs, **kwargs), name=layer.name)
+    with losses_of_tensors(layer) as losses:
+        model = keras.Model(inputs, layer.call(inputs, **kwargs), name=layer.name)
+    for loss in losses:
+        model.add_loss(loss)
+    return model
 
 
 def _has_own_variables(layer: keras.layers.Layer) -> bool:

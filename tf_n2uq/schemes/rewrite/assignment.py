@@ -13,6 +13,7 @@ from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.layers.layer_spec import Kind, refusal_of, spec_of
 from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.kernel_config import KernelQuantizeConfig
+from tf_n2uq.schemes.rewrite.tfmot_configs import Meaning, meaning_of
 
 
 @dataclasses.dataclass
@@ -32,7 +33,7 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Ass
     """Decides for every annotated layer whether, and to how many bits, it is quantized.
 
     A config that the layer was annotated with comes first, then `layers=`, then the boundary, then
-    `bits`.
+    `bits`. Configs of TFMOT's own 8-bit scheme count as what they mean (see `tfmot_configs`).
 
     Args:
         graph: The graph of the model.
@@ -44,7 +45,8 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Ass
 
     Raises:
         ValueError: An expression in `layers=` matches no annotated layer, or gives bits to layers
-            without a kernel alone; or a layer cannot be quantized.
+            without a kernel alone; a layer cannot be quantized; or its config is one of another
+            package that this package has no form for.
     """
     _check_patterns(scheme.layers, requested)
     _check_bits_are_taken(scheme.layers, requested, graph)
@@ -52,7 +54,7 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Ass
     result = Assignment(set(), {})
     for step in graph:
         # A layer without weights may be called often, and is annotated once.
-        if step.origin not in requested or _keeps_own_config(requested[step.origin]):
+        if step.origin not in requested:
             continue
         is_float, config = _decide(step, requested[step.origin], step.name in boundary, scheme)
         if is_float:
@@ -65,10 +67,14 @@ def assign(graph: Graph, requested: Mapping[str, Any], scheme: BitPolicy) -> Ass
 
 
 def _decide(
-    step: Step, given: KernelQuantizeConfig | None, at_boundary: bool, scheme: BitPolicy
+    step: Step, given: Any, at_boundary: bool, scheme: BitPolicy
 ) -> tuple[bool, KernelQuantizeConfig | None]:
     """Returns whether the layer stays in float, and its config if it has a kernel."""
     has_kernel = _has_kernel(step.layer)
+    if given is not None and not isinstance(given, KernelQuantizeConfig):
+        meaning = meaning_of(given, step.layer, step.origin)
+        eight_bits = scheme.make_config(8, 8) if meaning is Meaning.KERNEL else None
+        return meaning is Meaning.FLOAT, eight_bits
     if given is not None:
         if not has_kernel:
             raise ValueError(
@@ -89,11 +95,6 @@ def _decide(
             return True, None
         return False, scheme.make_config(scheme.boundary_bits, scheme.boundary_bits)
     return False, scheme.default_config()
-
-
-def _keeps_own_config(config: Any) -> bool:
-    """Tells whether a layer has a config of another package, with which TFMOT wraps it later."""
-    return config is not None and not isinstance(config, KernelQuantizeConfig)
 
 
 def _check_patterns(layers: Mapping[str, int | None], requested: Mapping[str, Any]) -> None:
@@ -134,7 +135,7 @@ def _check_supported(step: Step, graph: Graph) -> None:
     if spec_of(layer) is None:
         raise ValueError(
             f'model: layer {step.name!r} is a {type(layer).__name__}, which this scheme cannot '
-            f'quantize; {leave_out}, or annotate it with a QuantizeConfig of your own.'
+            f'quantize; {leave_out}.'
         )
     refusal = refusal_of(layer, step.input_shape)
     if refusal is not None:

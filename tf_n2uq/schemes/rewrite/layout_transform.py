@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_n2uq._compat.keras_layers import rename
 from tf_n2uq._compat.keras_models import let_clone_forget_calls
+from tf_n2uq.graph.added_losses import check_added, regularize
 from tf_n2uq.graph.decisions import decide, write_roles
 from tf_n2uq.graph.fusing import find_fusing
 from tf_n2uq.graph.graph import Graph, Ref, Step, copy_layer
@@ -20,6 +21,7 @@ from tf_n2uq.schemes.rewrite.assignment import Assignment, assign
 from tf_n2uq.schemes.rewrite.bit_policy import BitPolicy
 from tf_n2uq.schemes.rewrite.decomposition import decompose
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
+from tf_n2uq.schemes.rewrite.pruned import check_stripped, tell_sparse
 from tf_n2uq.schemes.rewrite.range_placement import place_ranges
 from tf_n2uq.schemes.rewrite.same_range import assign_offsets, keep_ranges
 from tf_n2uq.schemes.rewrite.separable import as_depthwise, causal_padding, separable_parts
@@ -55,11 +57,11 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
                 annotated layers.
 
         Returns:
-            The rewritten model, and the part of the map that is left for TFMOT, which is the layers
-            with a config of another package.
+            The rewritten model, and an empty map, as nothing is left for TFMOT to wrap.
 
         Raises:
-            ValueError: if a layer cannot be quantized. The error names the layer.
+            ValueError: if a layer cannot be quantized, or has a config of another package that has
+                no form in an integer file. The error names the layer.
         """
         requested = {
             name: entry['quantize_config']
@@ -67,19 +69,17 @@ class LowBitLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
             if 'quantize_config' in entry
         }
         graph = Graph.from_model(model)
+        check_stripped(step.layer for step in graph)
+        check_added(graph, graph.added, requested)
         assignment = assign(graph, requested, self._scheme)
         _tell_frozen(graph, assignment)
-        left = {
-            name: entry
-            for name, entry in layer_quantize_map.items()
-            if requested.get(name) is not None and name not in assignment.configs
-        }
         quantize_graph(graph, assignment, self._scheme.tensor_bits, self._scheme.deployment)
         name_outputs(graph, model.output_names)
         rewritten = self.finish(graph)
+        tell_sparse(rewritten)
         # TFMOT clones the model, and keeps its layers.
         let_clone_forget_calls(rewritten)
-        return rewritten, left
+        return rewritten, {}
 
     def finish(self, graph: Graph) -> keras.Model:
         """Makes a model of a graph with its quantizers.
@@ -165,7 +165,10 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
     ):
         return
     calls = graph.calls_of(step.layer)
-    bare = copy_layer(step.layer, lambda config: config.update(activation='linear'))
+    regularizer = step.layer.activity_regularizer
+    # The penalty is on what the activation returns.
+    changes = {'activation': 'linear', **({'activity_regularizer': None} if regularizer else {})}
+    bare = copy_layer(step.layer, lambda config: config.update(changes))
     _replace_layer(graph, step, bare)
     for call in calls:
         if isinstance(activation, keras.layers.Layer):
@@ -180,7 +183,10 @@ def _split_activation(graph: Graph, step: Step, assignment: Assignment) -> None:
                 f'which this scheme cannot quantize; leave the layer in float with '
                 f'layers={{{step.name!r}: None}}, or use one of the Keras activations.'
             )
-        assignment.annotated.add(graph.insert_after(call.output, own).name)
+        activated = graph.insert_after(call.output, own)
+        assignment.annotated.add(activated.name)
+        if regularizer is not None:
+            regularize(graph, activated.output, regularizer, call.name)
 
 
 def _let_round(step: Step) -> None:

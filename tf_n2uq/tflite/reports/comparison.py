@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_n2uq.graph.checks import check_quantized_model
+from tf_n2uq.graph.float32_twin import float32_twin
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.graph.graph_function import GraphFunction
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
@@ -51,7 +52,9 @@ def compare(
 
     Args:
         model: The quantized model. A model with several bit-widths is compared at its active
-            bit-width.
+            bit-width. Where layers compute in half precision, as under
+            `tf_keras.mixed_precision`, the same weights are compared in float32, which is what a
+            file is made of. A warning says so.
         content: The bytes of the file that `convert` made of the model.
         dataset: Batches of inputs as for `tf_n2uq.calibrate`. Labels are not read.
         num_threads: The number of threads that run the file.
@@ -67,6 +70,7 @@ def compare(
     check_quantized_model(model)
     if bit_widths(model):
         model = extract(model, active_bits(model))
+    model = float32_twin(model)
     file = flatbuffer.read(content)
     _check_ends(model, file)
     graph = Graph.of_layers(model)

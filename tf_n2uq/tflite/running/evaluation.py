@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 import tqdm
 
+from tf_n2uq.graph.float32_twin import float32_twin
+from tf_n2uq.graph.one_device import on_one_device
 from tf_n2uq.tflite.running.datasets import batches_of
 from tf_n2uq.tflite.running.prediction import FileRunner
 from tf_n2uq.tflite.running.scores import ClassScores, MetricScores
@@ -68,9 +71,11 @@ def evaluate(
         dataset: A `tf.data.Dataset` or any other iterable of batches (inputs, labels) or (inputs,
             labels, sample_weight); or a tuple of whole arrays like these. Several inputs, labels
             and weights come as lists in the order of the model or as dictionaries by name. Without
-            metrics, labels are integers [batch] or [batch, 1], or one-hot [batch, classes].
+            metrics, labels are integers [batch] or [batch, 1], or one-hot [batch, classes], also in
+            a dictionary by the name of the output.
         reference: A Keras model that is judged like the file, and whose outputs are compared with
-            those of the file; or None.
+            those of the file; or None. Where its layers compute in half precision, as under
+            `tf_keras.mixed_precision`, the same weights are judged in float32. A warning says so.
         num_threads: The number of threads that compute.
         verbose: Whether to show a progress bar.
         metrics: Metrics of Keras, as for `tf_keras.Model.compile`: names, functions or objects, and
@@ -91,10 +96,12 @@ def evaluate(
             have another shape.
     """
     runner = FileRunner(content, num_threads)
+    if isinstance(reference, keras.Model):
+        reference = float32_twin(on_one_device(reference), 'reference')
 
     def new_scores() -> ClassScores | MetricScores:
         if metrics is None and weighted_metrics is None:
-            return ClassScores()
+            return ClassScores(runner.output_names)
         return MetricScores(metrics, weighted_metrics, runner.output_names)
 
     scores, of_reference = new_scores(), new_scores()

@@ -90,7 +90,13 @@ class ClassScores:
         classes: The predicted classes of each batch, integers [batch].
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Creates the score of a classifier.
+
+        Args:
+            names: The names of its outputs, by which labels may come.
+        """
+        self._names = list(names)
         self.classes: list[np.ndarray] = []
         self._correct = 0
 
@@ -98,7 +104,8 @@ class ClassScores:
         """Counts a batch.
 
         Args:
-            labels: Integer labels [batch] or [batch, 1], or one-hot labels [batch, classes].
+            labels: Integer labels [batch] or [batch, 1], or one-hot labels [batch, classes]; or
+                these in a dictionary by the name of the only output.
             outputs: The outputs of the classifier, [batch, classes].
             sample_weight: None.
 
@@ -114,9 +121,19 @@ class ClassScores:
                 f'dataset: expected batches of pairs (inputs, labels), got {got}. Give labels, and '
                 'weighted_metrics=… for sample weights.'
             )
+        if isinstance(labels, Mapping):
+            labels = self._of_only_output(labels)
         classes = scores.argmax(axis=-1)
         self._correct += int((classes == _class_numbers(np.asarray(labels), scores)).sum())
         self.classes.append(classes)
+
+    def _of_only_output(self, labels: Mapping[str, Any]) -> Any:
+        if list(labels) != self._names:
+            raise ValueError(
+                f'dataset: expected labels of {", ".join(self._names)}, the output of the '
+                f'classifier, got {", ".join(map(str, labels))}. Give the labels of this output.'
+            )
+        return labels[self._names[0]]
 
     @property
     def accuracy(self) -> float:
