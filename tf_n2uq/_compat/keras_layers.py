@@ -37,6 +37,7 @@ __all__ = [
     'SlicingOpLambda',
     'StochasticDepth',
     'TFOpLambda',
+    'expects_mask',
     'expects_training',
     'inner_layers',
     'rename',
@@ -64,6 +65,14 @@ def expects_training(layer: keras.layers.Layer) -> bool:
     Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
     """
     return layer._expects_training_arg
+
+
+def expects_mask(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer's `call` takes the `mask` that another layer has made.
+
+    Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
+    """
+    return layer._expects_mask_arg
 
 
 def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras.layers.Layer:

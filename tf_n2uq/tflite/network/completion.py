@@ -20,6 +20,7 @@ from tf_n2uq.schemes import N2UQQuantizeConfig
 from tf_n2uq.schemes.calibration.one_width import collect_statistics
 from tf_n2uq.schemes.rewrite.assignment import Assignment
 from tf_n2uq.schemes.rewrite.layout_transform import quantize_graph
+from tf_n2uq.tflite.network.float_steps import check_no_masks
 
 
 def complete(
@@ -41,8 +42,9 @@ def complete(
         A graph whose layers are built and hold their weights, and the decisions about the graph.
 
     Raises:
-        ValueError: if a layer cannot be integer or holds NaN or infinity; if the model returns the
-            inside of an operator of the file; or if a range is missing and there is no data.
+        ValueError: if a layer cannot be integer, reads a mask of Keras, or holds NaN or infinity;
+            if the model returns the inside of an operator of the file; or if a range is missing and
+            there is no data.
     """
     _check_finite(model)
     graph = Graph.of_layers(model)
@@ -55,6 +57,7 @@ def complete(
     }
     known = set(graph.steps) - {step.name for step in unknown}
     _check_operators_are_whole(graph)
+    check_no_masks(graph)
     quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
     decisions = decide(graph)
     if not allow_float:
