@@ -15,6 +15,7 @@ from tf_n2uq._compat.tfmot import QuantizeAnnotate
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.keras3_objects import is_of_keras3
+from tf_n2uq.graph.masks import check_no_masks
 from tf_n2uq.keras3 import from_keras3
 from tf_n2uq.layers import DotProductAttention
 from tf_n2uq.layers.layer_spec import refusal_of
@@ -80,8 +81,8 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
             no list of strings.
         ValueError: if the model is subclassed or not built, or an inner model that does more than
             call layers; if a function computes with a `tf.Variable` that is no weight of the model;
-            if an expression is not valid or matches no layer; or if `from_keras3` has no
-            counterpart for a layer.
+            if a mask of Keras reaches a layer that is annotated; if an expression is not valid or
+            matches no layer; or if `from_keras3` has no counterpart for a layer.
     """
     if is_of_keras3(model):
         model = from_keras3(model)
@@ -104,6 +105,8 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     fuse(graph, kept)
     name_outputs(graph, names)
     _wrap(graph, configs, left_out)
+    annotated = {step.name for step in graph if isinstance(step.layer, QuantizeAnnotate)}
+    check_no_masks(graph, annotated)
     return graph.to_model()
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import expects_mask
 from tf_n2uq.graph.checks import layers_inside
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.masks import check_no_masks
 from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.graph.quantizer_steps import role_of
 from tf_n2uq.layers import QuantizedKernel
@@ -20,7 +22,6 @@ from tf_n2uq.schemes import N2UQQuantizeConfig
 from tf_n2uq.schemes.calibration.one_width import collect_statistics
 from tf_n2uq.schemes.rewrite.assignment import Assignment
 from tf_n2uq.schemes.rewrite.layout_transform import quantize_graph
-from tf_n2uq.tflite.network.float_steps import check_no_masks
 
 
 def complete(
@@ -57,7 +58,7 @@ def complete(
     }
     known = set(graph.steps) - {step.name for step in unknown}
     _check_operators_are_whole(graph)
-    check_no_masks(graph)
+    check_no_masks(graph, {step.name for step in graph if expects_mask(step.layer)})
     quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
     decisions = decide(graph)
     if not allow_float:

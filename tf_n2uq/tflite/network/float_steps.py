@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import tensorflow as tf
-import tf_keras as keras
 
-from tf_n2uq._compat.keras_layers import expects_mask
 from tf_n2uq.graph.decisions import Decisions
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.layers.layer_spec import KEEPING_SCALE
@@ -93,32 +91,3 @@ def float_ends(graph: Graph, floats: Collection[str]) -> tuple[dict[int, str], d
     }
     outputs = enumerate(tf.nest.flatten(graph.outputs))
     return readers, {number: ref.step for number, ref in outputs if ref.step in floats}
-
-
-def check_no_masks(graph: Graph) -> None:
-    """Refuses masks of Keras, which a file does not pass from layer to layer.
-
-    Args:
-        graph: the graph of a quantized model.
-
-    Raises:
-        ValueError: if a layer makes a mask that another layer reads. The message names both.
-    """
-    masked: dict[str, str] = {}
-    for step in graph.in_order():
-        layer = step.layer
-        makers = [masked[ref.step] for ref in step.inputs if ref.step in masked]
-        if makers and expects_mask(layer):
-            raise ValueError(
-                f'model: expected no masks, which a file does not have, got one that layer '
-                f'{makers[0]!r} makes and layer {step.name!r} reads. Build the model without the '
-                'mask, with mask_zero=False, or give sequences of one length.'
-            )
-        if _makes_mask(layer):
-            masked[step.name] = step.name
-        elif makers and layer.supports_masking:
-            masked[step.name] = makers[0]
-
-
-def _makes_mask(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.Masking) or getattr(layer, 'mask_zero', False)
