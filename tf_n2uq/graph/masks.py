@@ -32,9 +32,14 @@ def check_no_masks(graph: Graph, readers: Collection[str]) -> None:
             )
         if _makes_mask(step.layer):
             makers[step.name] = step.name
-        elif found and step.layer.supports_masking:
+        elif found and _passes_mask(step.layer):
             makers[step.name] = found[0]
 
 
 def _makes_mask(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.Masking) or bool(getattr(layer, 'mask_zero', False))
+
+
+def _passes_mask(layer: keras.layers.Layer) -> bool:
+    # A recurrent layer that returns its last state alone needs no mask behind it.
+    return layer.supports_masking and getattr(layer, 'return_sequences', True)
