@@ -90,9 +90,10 @@ def test_it_is_trained_saved_converted_and_compared(make, scheme, name, tmp_path
     np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), expected)
     content = tf_n2uq.tflite.convert(loaded, allow_float=True)
     report = tf_n2uq.tflite.compare(model, content, IMAGES)
-    # float32 may round to the other side where a number lies between two levels.
-    values = [each.xnnpack.differing for each in report.quantizers]
-    assert max(values) < 1e-3, report
+    compared = {each.name: each.xnnpack.differing for each in report.quantizers}
+    assert compared['attention_0_products_range'] == 0
+    # An integer sum of a value in thousands may lie between two steps.
+    assert sum(compared.values()) < 1e-3 * sum(each.values for each in report.quantizers)
     np.testing.assert_allclose(
         tf_n2uq.tflite.predict(content, IMAGES), expected, atol=0.02 * np.ptp(expected)
     )
