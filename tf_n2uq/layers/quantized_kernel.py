@@ -80,6 +80,8 @@ class QuantizedKernel(
         kwargs.setdefault('dtype', 'float32')
         super().__init__(layer, quantize_config, autocast=False, **kwargs)
         self.integer_bias = integer_bias
+        # A Dense layer passes a mask on to the layers behind it, quantized or not.
+        self.supports_masking = layer.supports_masking
         self.deployment = deployment or Deployment()
         self.kernel_quantizers: list[tuple[str, Any, dict[str, tf.Variable]]] = []
         self._watch = TrainingWatch()
