@@ -45,8 +45,8 @@ def test_masks_of_keras_hide_sources():
     mask = tf.constant([[True, True, False, True]])
     layer = DotProductAttention(1)
     got = layer([query] * 3, mask=[None, mask, mask]).numpy()
-    seen = np.tile(mask.numpy(), (4, 1))
-    np.testing.assert_allclose(got[0], attended(*[query[0].numpy()] * 3, seen), 1e-5, 1e-6)
+    seen, numbers = np.tile(mask.numpy(), (4, 1)), query[0].numpy()
+    np.testing.assert_allclose(got[0], attended(numbers, numbers, numbers, seen), 1e-5, 1e-6)
     assert layer.compute_mask([query] * 3, [mask, None, None]) is mask
 
 
