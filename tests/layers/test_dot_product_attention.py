@@ -90,3 +90,9 @@ def test_other_numbers_of_heads_are_refused(heads):
 def test_channels_that_the_heads_cannot_divide_are_refused(shapes):
     with pytest.raises(ValueError, match='whose channels 2 heads can divide'):
         DotProductAttention(2)([normal(1, 3, size) for size in shapes])
+
+
+@pytest.mark.parametrize('axes', [(), (0, 1), (1, 1), 'ab', (1.0,), 2])
+def test_other_axes_are_refused(axes):
+    with pytest.raises(ValueError, match='attention_axes: expected different axes'):
+        DotProductAttention(2, attention_axes=axes)
