@@ -24,7 +24,7 @@ def spectrograms(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     pitch = rng.uniform(5, 11, (count, 1)) + slope * (np.arange(FRAMES) - FRAMES / 2)
     sound = np.exp(-((np.arange(BANDS) - pitch[..., np.newaxis]) ** 2))
     sound[words == WORDS - 1] = 0
-    return np.float32(sound + rng.normal(0, 0.2, sound.shape)), words
+    return (sound + rng.normal(0, 0.2, sound.shape)).astype(np.float32), words
 
 
 def network() -> keras.Model:

@@ -45,8 +45,8 @@ def test_masks_of_keras_hide_sources():
     mask = tf.constant([[True, True, False, True]])
     layer = DotProductAttention(1)
     got = layer([query] * 3, mask=[None, mask, mask]).numpy()
-    seen = np.tile(mask.numpy(), (4, 1))
-    np.testing.assert_allclose(got[0], attended(*[query[0].numpy()] * 3, seen), 1e-5, 1e-6)
+    seen, numbers = np.tile(mask.numpy(), (4, 1)), query[0].numpy()
+    np.testing.assert_allclose(got[0], attended(numbers, numbers, numbers, seen), 1e-5, 1e-6)
     assert layer.compute_mask([query] * 3, [mask, None, None]) is mask
 
 
@@ -90,3 +90,9 @@ def test_other_numbers_of_heads_are_refused(heads):
 def test_channels_that_the_heads_cannot_divide_are_refused(shapes):
     with pytest.raises(ValueError, match='whose channels 2 heads can divide'):
         DotProductAttention(2)([normal(1, 3, size) for size in shapes])
+
+
+@pytest.mark.parametrize('axes', [(), (0, 1), (1, 1), 'ab', (1.0,), 2])
+def test_other_axes_are_refused(axes):
+    with pytest.raises(ValueError, match='attention_axes: expected different axes'):
+        DotProductAttention(2, attention_axes=axes)

@@ -52,13 +52,23 @@ class DotProductAttention(keras.layers.Layer):
             **kwargs: Keras layer arguments.
 
         Raises:
-            ValueError: if `num_heads` is no whole number of at least 1.
+            ValueError: if `num_heads` is no whole number of at least 1, or `attention_axes` are no
+                axes.
         """
         super().__init__(**kwargs)
         if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
             raise ValueError(
                 f'num_heads: expected a whole number of at least 1, got {num_heads!r}; give the '
                 'number of heads.'
+            )
+        if attention_axes is not None and not (
+            isinstance(attention_axes, (list, tuple))
+            and all(type(axis) is int and axis for axis in attention_axes)
+            and 0 < len(set(attention_axes)) == len(attention_axes)
+        ):
+            raise ValueError(
+                f'attention_axes: expected different axes behind the batch, such as (1, 2), or '
+                f'None, got {attention_axes!r}; give the axes over which the query attends.'
             )
         self.num_heads = num_heads
         self.dropout = dropout

@@ -10,6 +10,8 @@ def file_of(function, *shapes):
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+    # Otherwise the inputs come in another order.
+    converter.experimental_lower_to_saved_model = False
     return flatbuffer.read(converter.convert())
 
 

@@ -81,7 +81,7 @@ class IntegerNetwork:
         self._numbers = {name: number for number, name in enumerate(self._tables)}
         needed = self._needed()
         self.steps = [step for step in graph.in_order() if step.name in needed]
-        self.floats = find_float_steps(graph, decisions)
+        self.floats = find_float_steps(graph, decisions) & needed
         self._calls = {step.name: self._call_of(step) for step in self.steps if step.inputs}
         found: dict[tuple[str, str], IntegerKernel] = {}
         for name, call in self._calls.items():

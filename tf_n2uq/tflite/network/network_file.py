@@ -43,18 +43,14 @@ def write_network(network: IntegerNetwork, graph: Graph, signature: list[tf.Tens
     specs = _traced_specs(network, graph, signature)
     integer_steps = [step for step in network.steps if step.name not in network.floats]
     float_steps = [step for step in network.steps if step.name in network.floats]
-    parts = [
-        _Part(network, graph, integer_steps, float_steps),
-        _Part(network, graph, float_steps, integer_steps),
-    ]
-    files = [
-        _file_of(part, specs, optimizations)
-        for part, optimizations in zip(parts, ([tf.lite.Optimize.DEFAULT], []), strict=True)
-    ]
-    outputs = tf.nest.flatten(graph.outputs)
-    for file in files:
-        _name_borders(file, set(outputs))
-    return join(*files, inputs=graph.inputs, outputs=outputs)
+    integers = _Part(network, graph, integer_steps, float_steps)
+    floats = _Part(network, graph, float_steps, integer_steps)
+    return join(
+        _file_of(integers, specs, [tf.lite.Optimize.DEFAULT]),
+        _file_of(floats, specs, []),
+        inputs=graph.inputs,
+        outputs=tf.nest.flatten(graph.outputs),
+    )
 
 
 # How the converter names a TensorFlow operator that no operator of TFLite computes.
@@ -78,8 +74,8 @@ class _Part:
         names = {step.name for step in self._steps}
         read = [ref for step in self._steps for ref in network.inputs_of(step)]
         self.inputs = list(dict.fromkeys(ref for ref in read if ref.step not in names))
-        wanted = [ref for step in others for ref in network.inputs_of(step)]
-        wanted += tf.nest.flatten(graph.outputs)
+        self._ends = tf.nest.flatten(graph.outputs)
+        wanted = [ref for step in others for ref in network.inputs_of(step)] + self._ends
         self.outputs = list(dict.fromkeys(ref for ref in wanted if ref.step in names))
 
     def __call__(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -88,6 +84,17 @@ class _Part:
             self._network.run(step, tensors)
         # A layer that returns what it reads would leave a file without an operator.
         return [tf.identity(tensors[ref]) for ref in self.outputs]
+
+    def name_borders(self, model: Any) -> None:
+        """Names the tensors that the other part reads by the layers that make them.
+
+        Args:
+            model: the file of this part, changed in place.
+        """
+        main = flatbuffer.main_graph(model)
+        for ref, index in zip(self.outputs, main.outputs, strict=True):
+            if ref not in self._ends:
+                main.tensors[index].name = f'{ref.step}/float_{ref.index}'.encode()
 
 
 def _traced_specs(
@@ -126,15 +133,8 @@ def _file_of(part: _Part, specs: dict[Ref, tf.TensorSpec], optimizations: list[A
             f'{", ".join(missing)} in one of {", ".join(part.layers)}. Write the layer with other '
             'functions.'
         ) from error
+    part.name_borders(model)
     return FilePart(model, part.inputs, part.outputs)
-
-
-def _name_borders(file: FilePart, outputs: set[Ref]) -> None:
-    """Names the tensors between integer and float layers by the layers that make them."""
-    main = flatbuffer.main_graph(file.model)
-    for ref, index in zip(file.outputs, main.outputs, strict=True):
-        if ref not in outputs:
-            main.tensors[index].name = f'{ref.step}/float_{ref.index}'.encode()
 
 
 def _run_converter(function: Any, signature: Sequence[tf.TensorSpec], optimizations: list) -> Any:
