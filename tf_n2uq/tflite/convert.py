@@ -11,9 +11,9 @@ import tf_keras as keras
 from tf_n2uq._compat.tflite_converter import modify_model_io_type
 from tf_n2uq.graph.checks import check_quantized_model
 from tf_n2uq.graph.graph import Graph
+from tf_n2uq.graph.input_shapes import with_input_shapes
 from tf_n2uq.graph.model_ends import input_names
 from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
-from tf_n2uq.tflite.input_shapes import with_input_shapes
 from tf_n2uq.tflite.network.completion import complete
 from tf_n2uq.tflite.network.float_steps import float_ends, input_types
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork

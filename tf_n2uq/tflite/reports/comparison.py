@@ -13,6 +13,7 @@ from tf_n2uq.graph.checks import check_quantized_model
 from tf_n2uq.graph.float32_twin import float32_twin
 from tf_n2uq.graph.graph import Graph
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.input_shapes import with_input_shapes
 from tf_n2uq.graph.quantizer_steps import is_range, is_thresholds
 from tf_n2uq.schemes.adaptive.switching import active_bits, bit_widths, extract
 from tf_n2uq.schemes.calibration.batches import list_batches
@@ -73,6 +74,7 @@ def compare(
     model = float32_twin(model)
     file = flatbuffer.read(content)
     _check_ends(model, file)
+    model = _with_known_shapes(model, file)
     graph = Graph.of_layers(model)
     matches, missing = match(graph, file)
     _check_matches(graph, matches, missing)
@@ -110,6 +112,15 @@ def _check_ends(model: keras.Model, file: Any) -> None:
                 f'content: expected the file of this model, which takes images {expected}, got one '
                 f'that takes {batch} images {tuple(sizes)} at a time. Convert the model again.'
             )
+
+
+def _with_known_shapes(model: keras.Model, file: Any) -> keras.Model:
+    """Returns a model whose inputs have the shapes that they have in a file."""
+    if all(tensor.shape[1:].is_fully_defined() for tensor in model.inputs):
+        return model
+    main = flatbuffer.main_graph(file)
+    shapes = [tuple(flatbuffer.shape_of(main.tensors[index])[1:]) for index in main.inputs]
+    return with_input_shapes(model, shapes)
 
 
 def _check_matches(graph: Graph, matches: list[Match], missing: list[str]) -> None:

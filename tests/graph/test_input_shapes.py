@@ -5,7 +5,7 @@ import tf_keras as keras
 
 import tf_n2uq
 from tests.networks import quantize
-from tf_n2uq.tflite.input_shapes import with_input_shapes
+from tf_n2uq.graph.input_shapes import with_input_shapes
 
 layers = keras.layers
 
