@@ -3,6 +3,8 @@
 Trains it in float and then at low bits, converts it, and compares Keras with the file.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
@@ -11,13 +13,12 @@ from sklearn.datasets import load_digits
 
 import tf_n2uq
 
-layers = keras.layers
-FLAGS = flags.FLAGS
+layers, FLAGS = keras.layers, flags.FLAGS
 flags.DEFINE_integer('bits', 4, 'Bit-width of kernels and inputs of the quantized layers.', 2, 8)
 flags.DEFINE_integer('epochs', 15, 'Epochs in float, and again at low bits.', 1)
 
 
-def block(x: keras.KerasTensor) -> keras.KerasTensor:
+def block(x: Any) -> Any:
     """Returns what a transformer block makes of patches `[batch, patches, channels]`."""
     y = layers.LayerNormalization()(x)
     x = layers.Add()([x, layers.MultiHeadAttention(num_heads=2, key_dim=16)(y, y)])
@@ -29,8 +30,7 @@ def network() -> keras.Model:
     """Returns a classifier of 8×8 images in 16 patches."""
     image = keras.Input((8, 8, 1), name='image')
     x = layers.Reshape((16, 32))(layers.Conv2D(32, 2, strides=2)(image))
-    x = layers.LayerNormalization()(block(block(x)))
-    x = layers.GlobalAveragePooling1D()(x)
+    x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(block(block(x))))
     return keras.Model(image, layers.Dense(10, name='digit')(x))
 
 
