@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # TensorFlow and matplotlib read these once, when they are imported.
@@ -25,6 +26,11 @@ hypothesis.settings.register_profile(
     'tf_n2uq', deadline=None, database=None, derandomize=True, max_examples=50, print_blob=True
 )
 hypothesis.settings.load_profile('tf_n2uq')
+
+# The objects of TensorFlow and of a hundred models are not garbage. Looking through them as often
+# as Python does by default takes a tenth of the time of all tests.
+gc.freeze()
+gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)

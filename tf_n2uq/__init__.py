@@ -1,5 +1,7 @@
 """Low-bit quantization-aware training for tf_keras, down to an integer TFLite file."""
 
+from tf_n2uq._compat import start_up as start_up  # isort: split
+
 from tf_n2uq import (
     checkpoints,
     data,

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_n2uq.ops import compiled
-from tf_n2uq.ops.compiled import call_compiled, sum_over_chunks
+from tf_n2uq.ops.compiled import call_compiled, call_traced, sum_over_chunks
 
 
 def _scaled(x, y, factor):
@@ -18,7 +18,7 @@ def _sums(x, y):
     def moments(x, y):
         return tf.stack([tf.reduce_sum(x), tf.reduce_sum(x * y)])
 
-    return sum_over_chunks(moments, [x, y], 64)
+    return sum_over_chunks(moments, [x, y], 64, tf.zeros([2]))
 
 
 def test_tensors_are_handed_over_as_vectors_of_any_size():
@@ -34,6 +34,32 @@ def test_a_function_is_traced_once_for_all_sizes():
     for size in (1, 5, 9):
         call_compiled(_scaled, [tf.ones([size]), tf.ones([size])], [tf.constant(3.0)])
     assert compiled._compile.cache_info().misses - before <= 1
+
+
+def _powers(x, factor, exponent):
+    return factor * x**exponent
+
+
+def test_a_graph_has_one_call_for_each_use_of_a_traced_function():
+    before = compiled._trace.cache_info().misses
+
+    @tf.function
+    def network(x, y):
+        parts = [call_traced(_powers, [part], [tf.constant(2.0)], exponent=3) for part in (x, y)]
+        return parts[0] + tf.reduce_sum(parts[1])
+
+    np.testing.assert_array_equal(network(tf.constant([[3.0]]), tf.ones([2, 4])), [[70.0]])
+    concrete = network.get_concrete_function(tf.constant([[3.0]]), tf.ones([2, 4]))
+    types = [operation.type for operation in concrete.graph.get_operations()]
+    assert types.count('PartitionedCall') == 2
+    assert 'Pow' not in types
+    assert compiled._trace.cache_info().misses - before == 1
+
+
+def test_constants_of_a_traced_function_are_told_apart():
+    x = tf.constant(2.0)
+    assert float(call_traced(_powers, [x], [tf.constant(1.0)], exponent=2)) == 4
+    assert float(call_traced(_powers, [x], [tf.constant(1.0)], exponent=3)) == 8
 
 
 @pytest.mark.parametrize('size', [0, 1, 63, compiled._CHUNK, 2 * compiled._CHUNK + 77])

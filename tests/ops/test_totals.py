@@ -9,7 +9,7 @@ from tf_n2uq.ops.totals import totals
 
 
 def _products(x, y):
-    return totals([lambda x, y: x * y, lambda x, y: x - y], [x, y])
+    return totals([lambda x, y: x * y, lambda x, y: x - y], [x, y], tf.float32)
 
 
 @pytest.mark.parametrize('size', [0, 1, 1023, 1024, 131072, 300001])

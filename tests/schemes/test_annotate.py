@@ -255,3 +255,23 @@ def test_losses_of_tensors_stay_beside_the_annotated_layers(caplog):
     np.testing.assert_allclose(annotated.losses, model.losses, rtol=1e-6)
     wrapped = [getattr(layer, 'layer', None) for layer in annotated.layers]
     assert [layer.name for layer in wrapped if layer is not None] == ['conv', 'relu']
+
+
+def test_layers_without_integer_operators_stay_in_float_with_a_warning(caplog):
+    words = keras.Input((6,), dtype='int32')
+    x = keras.layers.Embedding(9, 4, name='table')(words)
+    x = keras.layers.Conv1D(4, 3, name='kernel')(x)
+    x = keras.layers.GRU(3, name='memory')(x)
+    annotated = tf_n2uq.annotate(keras.Model(words, x))
+    found = _annotated_layers(annotated)
+    assert [name for name, layer in found.items() if layer is None] == ['table', 'memory']
+    assert 'stay in float: table (Embedding), memory (GRU)' in caplog.text
+
+
+def test_attention_is_annotated_without_its_products(caplog):
+    series = keras.Input((6, 4))
+    x = keras.layers.MultiHeadAttention(2, 4, name='own')(series, series)
+    found = _annotated_layers(tf_n2uq.annotate(keras.Model(series, x)))
+    assert [name for name, layer in found.items() if layer is None] == ['own_products']
+    assert {'own', 'own_query', 'own_key', 'own_value'} < set(found)
+    assert 'stay in float' not in caplog.text

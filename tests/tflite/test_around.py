@@ -47,7 +47,7 @@ def test_a_model_of_another_size_around_a_model_of_unknown_size():
     quantized = quantize(keras.Sequential([keras.Input((None, None, 3)), *chain, *head]))
     images = np.random.default_rng(0).normal(size=(8, 12, 10, 3)).astype(np.float32)
     tf_n2uq.calibrate(quantized, images, verbose=0)
-    with pytest.raises(ValueError, match=r'tf_keras\.Model\(x, model\(x\)\)'):
+    with pytest.raises(ValueError, match=r'input_shapes=\(96, 96, 3\)'):
         tf_n2uq.tflite.convert(quantized)
     x = keras.Input((12, 10, 3))
     assert differing_steps(keras.Model(x, quantized(x)), images) < 0.01

@@ -217,7 +217,7 @@ def test_an_input_of_unknown_size_is_refused():
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = quantize(keras.Model(image, keras.layers.Dense(2)(x)), bits=2)
     tf_n2uq.calibrate(model, np.random.default_rng(0).random((4, 8, 8, 3)), verbose=0)
-    with pytest.raises(ValueError, match='model: expected an input of known size'):
+    with pytest.raises(ValueError, match='input_shapes: expected the size of images'):
         tf_n2uq.tflite.convert(model)
 
 

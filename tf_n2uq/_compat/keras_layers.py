@@ -40,6 +40,7 @@ __all__ = [
     'SlicingOpLambda',
     'StochasticDepth',
     'TFOpLambda',
+    'expects_mask',
     'expects_training',
     'inner_layers',
     'losses_of_tensors',
@@ -95,6 +96,14 @@ def losses_of_tensors(layer: keras.layers.Layer) -> Iterator[list[Any]]:
     finally:
         found += layer._losses[count:]
         del layer._losses[count:]
+
+
+def expects_mask(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer's `call` takes the `mask` that another layer has made.
+
+    Keras also finds it behind decorators and `**kwargs`, which `inspect.signature` does not.
+    """
+    return layer._expects_mask_arg
 
 
 def with_tensors(layer: keras.layers.Layer, tensors: Mapping[str, Any]) -> keras.layers.Layer:

@@ -166,8 +166,18 @@ class Graph:
                 with tf.name_scope(step.name):
                     step.layer.build(shapes[0] if len(shapes) == 1 else shapes)
             for layer, arrays in missing:
+                if len(layer.weights) < len(arrays):
+                    self._call_once(step)
                 layer.set_weights(arrays)
                 layer.finalize_state()
+
+    def _call_once(self, step: Step) -> None:
+        """Lets a layer make those weights that it makes when it is called."""
+        args, kwargs = tf.nest.map_structure(
+            lambda leaf: keras.Input(batch_shape=self.shape(leaf)) if _is_ref(leaf) else leaf,
+            (step.args, step.kwargs),
+        )
+        step.layer(*args, **kwargs)
 
     def producer(self, ref: Ref) -> Step:
         """Returns the step that makes `ref`."""

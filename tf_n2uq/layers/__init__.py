@@ -5,8 +5,9 @@ from tf_n2uq.layers.channel_affine import ChannelAffine
 from tf_n2uq.layers.channel_scale import ChannelScale
 from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.depth_to_space import DepthToSpace, SpaceToDepth
+from tf_n2uq.layers.dot_product_attention import DotProductAttention
 from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
-from tf_n2uq.layers.kernel_role import KernelRole
+from tf_n2uq.layers.kernel_use import KernelRole
 from tf_n2uq.layers.layer_spec import (
     Kind,
     LayerSpec,
@@ -31,6 +32,7 @@ __all__ = [
     'ChannelScale',
     'Deployment',
     'DepthToSpace',
+    'DotProductAttention',
     'HardSigmoid',
     'HardSwish',
     'InverseDeviation',

@@ -1,4 +1,4 @@
-"""Calls of functions that XLA compiles, and sums over long vectors inside of them."""
+"""Calls of functions that are traced once or that XLA compiles, and sums over long vectors."""
 
 from __future__ import annotations
 
@@ -39,6 +39,49 @@ def call_compiled(
     return _compile(function, signature)(*vectors, *parameters)
 
 
+def call_traced(
+    function: Callable[..., Any],
+    tensors: Sequence[tf.Tensor],
+    parameters: Sequence[tf.Tensor] = (),
+    **constants: Any,
+) -> Any:
+    """Calls a function of tensors and parameters that is traced once for all sizes of the tensors.
+
+    A network has many quantizers of the same kind. Each of them adds one call to the graph of a
+    training step, in place of dozens of operations, each of which costs Python half a millisecond.
+
+    Args:
+        function: As for `call_compiled`, with these constants as keyword arguments.
+        tensors: Tensors of any shapes. The function knows the number of their axes alone.
+        parameters: Tensors of statically known shapes.
+        **constants: Hashable values, such as a bit-width.
+
+    Returns:
+        The result of `function`, of unknown static shape where it depends on the tensors.
+    """
+    signature = (
+        *(tf.TensorSpec(_free_axes(tensor.shape), tensor.dtype) for tensor in tensors),
+        *(tf.TensorSpec(parameter.shape, parameter.dtype) for parameter in parameters),
+    )
+    return _trace(function, signature, tuple(constants.items()))(*tensors, *parameters)
+
+
+def _free_axes(shape: tf.TensorShape) -> list[None] | None:
+    return None if shape.rank is None else [None] * shape.rank
+
+
+@functools.cache
+def _trace(
+    function: Callable[..., Any],
+    signature: tuple[tf.TensorSpec, ...],
+    constants: tuple[tuple[str, Any], ...],
+) -> Callable[..., Any]:
+    def bound(*arguments: tf.Tensor) -> Any:
+        return function(*arguments, **dict(constants))
+
+    return tf.function(bound, input_signature=signature, autograph=False)
+
+
 @functools.cache
 def _compile(
     function: Callable[..., Any], signature: tuple[tf.TensorSpec, ...]
@@ -47,7 +90,10 @@ def _compile(
 
 
 def sum_over_chunks(
-    function: Callable[..., tf.Tensor], tensors: Sequence[tf.Tensor], multiple: int
+    function: Callable[..., tf.Tensor],
+    tensors: Sequence[tf.Tensor],
+    multiple: int,
+    zeros: tf.Tensor,
 ) -> tf.Tensor:
     """Adds up the results of a function for one chunk of vectors after the other.
 
@@ -60,21 +106,27 @@ def sum_over_chunks(
             zeros.
         tensors: Vectors `[size]`.
         multiple: A power of two up to 131072.
+        zeros: Zeros of the shape and dtype of the results.
 
     Returns:
         The sum of the results of `function`.
     """
     size = tf.size(tensors[0])
-    # A loop without a step is compiled too, so its slices have to fit.
-    chunk = tf.minimum(size, _CHUNK)
-    chunks = size // _CHUNK
+    rows = tf.maximum(-(-size // multiple), 1)
+    chunk = tf.minimum(rows * multiple, _CHUNK)
+    missing = tf.maximum(chunk - size, 0)
+    filled = [tf.pad(tensor, [[0, missing]]) for tensor in tensors]
+    end = size + missing
 
-    def summand(begin: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        fill = [[0, -length % multiple]]
-        return function(*(tf.pad(tf.slice(t, [begin], [length]), fill) for t in tensors))
+    def summand(begin: tf.Tensor) -> tf.Tensor:
+        # The last chunk reaches back to values that have been added already, and takes zeros for
+        # them. So it is as long as the others, and XLA compiles the function once, not twice.
+        first = tf.minimum(begin, end - chunk)
+        is_new = first + tf.range(chunk) >= begin
+        parts = [tf.slice(tensor, [first], [chunk]) for tensor in filled]
+        return function(*(tf.where(is_new, part, tf.zeros_like(part)) for part in parts))
 
-    def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index + 1, total + summand(index * chunk, chunk)
+    def step(begin: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return begin + chunk, total + summand(begin)
 
-    last = summand(chunks * chunk, size - chunks * chunk)
-    return tf.while_loop(lambda index, _: index < chunks, step, (0, last))[1]
+    return tf.while_loop(lambda begin, _: begin < end, step, (0, zeros))[1]

@@ -246,7 +246,7 @@ def _gradient(kernel: tf.Tensor, dy: tf.Tensor, peak: tf.Tensor, factor: tf.Tens
         return at_peak(kernel)
 
     largest = _largest(peak)
-    moment, peaks = totals([products, count], [kernel, dy])
+    moment, peaks = totals([products, count], [kernel, dy], tf.float32)
     share = tf.math.divide_no_nan(moment, largest * peaks)
     direct = tf.cast(dy, kernel.dtype) - at_peak(kernel) * tf.sign(kernel) * share
     slope = (1.0 - tf.square(tf.tanh(kernel))) * (factor / largest)

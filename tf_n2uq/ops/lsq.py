@@ -100,5 +100,5 @@ def _gradients(
 
     v = tf.cast(x, step.dtype) / step
     dx = tf.where((v > low) & (v < high), dy, tf.zeros_like(dy))
-    (d_step,) = totals([weighted], [x, dy])
+    (d_step,) = totals([weighted], [x, dy], step.dtype)
     return dx, d_step

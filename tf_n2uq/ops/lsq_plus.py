@@ -129,7 +129,7 @@ def _gradients(
 
     v = tf.cast(x, step.dtype) / step - lowest
     dx = tf.where(inside(v), dy, tf.zeros_like(dy))
-    d_step, d_offset = totals([of_step, of_offset], [x, dy])
+    d_step, d_offset = totals([of_step, of_offset], [x, dy], step.dtype)
     return dx, d_step, d_offset
 
 

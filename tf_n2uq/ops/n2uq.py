@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_n2uq.ops.channels import reduction_axes
-from tf_n2uq.ops.compiled import call_compiled, sum_over_chunks
+from tf_n2uq.ops.compiled import call_compiled, call_traced, sum_over_chunks
 from tf_n2uq.ops.segments import ROW, count_below, segment_sums, slope_at
 
 SMALLEST_INTERVAL = 1e-3
@@ -88,10 +88,10 @@ def learnable_threshold(
         ValueError: `intervals` is not a vector of 2**bits − 1 values for bits in 1..8.
     """
 
-    def levels(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(call_compiled(_levels, [x], parameters), tf.shape(x))
+    def outputs(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        return call_traced(_compiled_outputs, [x], parameters)
 
-    return _staircase(x, start, intervals, input_scale, output_scale, levels)
+    return _staircase(x, start, intervals, input_scale, output_scale, outputs)
 
 
 def learnable_threshold_elementwise(
@@ -120,7 +120,7 @@ def learnable_threshold_elementwise(
         TypeError: As for `learnable_threshold`.
         ValueError: As for `learnable_threshold`.
     """
-    return _staircase(x, start, intervals, input_scale, output_scale, _levels)
+    return _staircase(x, start, intervals, input_scale, output_scale, _outputs)
 
 
 def threshold_levels(
@@ -143,12 +143,14 @@ def threshold_levels(
     """
     x, (start, intervals, input_scale) = _prepare(x, start, intervals, input_scale)
     _, _, thresholds = interval_thresholds(start, intervals)
-    return count_below(tf.cast(x, thresholds.dtype) * input_scale, thresholds)
+    scaled = tf.cast(x, thresholds.dtype) * tf.reshape(input_scale, [])
+    return count_below(scaled, thresholds)
 
 
 def _prepare(
     x: tf.Tensor, start: tf.Tensor, intervals: tf.Tensor, *scales: tf.Tensor
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Returns the tensor, and the parameters in the dtype to compute with."""
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
         raise TypeError(f'x: expected a floating point tensor, got {x.dtype.name}; cast it first.')
@@ -159,8 +161,7 @@ def _prepare(
             f'got shape {intervals.shape}; give one interval per step of the staircase.'
         )
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-    scalars = [tf.cast(tf.reshape(p, []), dtype) for p in (start, *scales)]
-    return x, [scalars[0], tf.cast(intervals, dtype), *scalars[1:]]
+    return x, [tf.cast(parameter, dtype) for parameter in (start, intervals, *scales)]
 
 
 def _staircase(
@@ -169,23 +170,47 @@ def _staircase(
     intervals: tf.Tensor,
     input_scale: tf.Tensor,
     output_scale: tf.Tensor,
-    levels: Callable[..., tf.Tensor],
+    outputs: Callable[..., tf.Tensor],
 ) -> tf.Tensor:
-    """Computes the staircase by `levels`, a function as `_levels`, with the gradient of G-STE."""
+    """Computes the staircase by `outputs`, a function as `_outputs`, with the gradient of G-STE."""
     x, parameters = _prepare(x, start, intervals, input_scale, output_scale)
 
     @tf.custom_gradient
     def function(x: tf.Tensor, *parameters: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        start, intervals, input_scale, output_scale = parameters
-        _, _, thresholds = interval_thresholds(start, intervals)
-        step = output_scale * (2 / intervals.shape[0])
-
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return _gradient(x, dy, *parameters)
+            dx, *of_parameters = call_traced(_gradient, [x, dy], parameters)
+            dx.set_shape(x.shape)
+            return dx, *of_parameters
 
-        return tf.ensure_shape(levels(x, thresholds, input_scale, step), x.shape), gradient
+        values = outputs(x, *parameters)
+        values.set_shape(x.shape)
+        return values, gradient
 
     return function(x, *parameters)
+
+
+def _outputs(
+    x: tf.Tensor,
+    start: tf.Tensor,
+    intervals: tf.Tensor,
+    input_scale: tf.Tensor,
+    output_scale: tf.Tensor,
+) -> tf.Tensor:
+    return _levels(x, *_levels_of(start, intervals, input_scale, output_scale))
+
+
+def _compiled_outputs(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+    # The thresholds are not compiled, so that they are the same as at inference, bit by bit.
+    return tf.reshape(call_compiled(_levels, [x], _levels_of(*parameters)), tf.shape(x))
+
+
+def _levels_of(
+    start: tf.Tensor, intervals: tf.Tensor, input_scale: tf.Tensor, output_scale: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the arguments of `_levels` behind the tensor: `[n]`, `[]` and `[]`."""
+    _, _, thresholds = interval_thresholds(start, intervals)
+    step = tf.reshape(output_scale, []) * (2 / intervals.shape[0])
+    return thresholds, tf.reshape(input_scale, []), step
 
 
 def _levels(
@@ -206,9 +231,11 @@ def _gradient(
     """Returns the gradients of `_staircase` with respect to its five arguments."""
     n = intervals.shape[0]
     floored, breakpoints, thresholds = interval_thresholds(start, intervals)
-    slopes = output_scale * (2 / n) / floored
+    slopes = tf.reshape(output_scale, []) * (2 / n) / floored
     dx, sums = call_compiled(
-        _gradient_and_sums, [x, dy], [breakpoints, thresholds, slopes, input_scale]
+        _gradient_and_sums,
+        [x, dy],
+        [breakpoints, thresholds, slopes, tf.reshape(input_scale, [])],
     )
     above, d_input = sums[0], sums[1]
     weight, moment, upper_half = tf.unstack(tf.reshape(sums[2:], [3, n]))
@@ -222,11 +249,11 @@ def _gradient(
     lower_levels = tf.range(n, dtype=intervals.dtype)
     d_output = tf.reduce_sum(lower_levels * weight + upper_half) + n * above
     return (
-        tf.ensure_shape(tf.reshape(dx, tf.shape(x)), x.shape),
-        -tf.reduce_sum(per_segment),
+        tf.reshape(dx, tf.shape(x)),
+        tf.reshape(-tf.reduce_sum(per_segment), start.shape),
         d_intervals,
-        d_input,
-        d_output * (2 / n),
+        tf.reshape(d_input, input_scale.shape),
+        tf.reshape(d_output * (2 / n), output_scale.shape),
     )
 
 
@@ -250,7 +277,8 @@ def _gradient_and_sums(
 
     slope = slope_at(tf.cast(x, slopes.dtype) * input_scale, breakpoints, slopes)
     dx = tf.cast(tf.cast(dy, slopes.dtype) * slope * input_scale, x.dtype)
-    return dx, sum_over_chunks(sums, [x, dy], ROW)
+    zeros = tf.zeros([2 + 3 * thresholds.shape[0]], slopes.dtype)
+    return dx, sum_over_chunks(sums, [x, dy], ROW, zeros)
 
 
 def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int] = -1) -> tf.Tensor:
@@ -268,10 +296,13 @@ def kernel_scale(kernel: tf.Tensor, bits: int, channel_axis: int | Sequence[int]
     Raises:
         ValueError: `channel_axis` is not an axis of `kernel`.
     """
-    kernel = tf.cast(kernel, tf.float32)
+    kernel = tf.convert_to_tensor(kernel)
+    return _scale(kernel, bits, reduction_axes(kernel.shape, channel_axis))
+
+
+def _scale(kernel: tf.Tensor, bits: int, axes: Sequence[int]) -> tf.Tensor:
     gamma = (2**bits - 1) / 2 ** (bits - 1)
-    axes = reduction_axes(kernel.shape, channel_axis)
-    return gamma * tf.reduce_mean(tf.abs(kernel), axes, keepdims=True)
+    return gamma * tf.reduce_mean(tf.abs(tf.cast(kernel, tf.float32)), axes, keepdims=True)
 
 
 def kernel_integers(
@@ -292,7 +323,9 @@ def kernel_integers(
     Raises:
         ValueError: As for `kernel_scale`.
     """
-    integers, unit = _odd_integers(kernel, kernel_scale(kernel, bits, channel_axis), bits)
+    integers, unit = _odd_integers(
+        kernel, kernel_scale(kernel, bits, channel_axis), 2**bits - 1, bits
+    )
     return tf.cast(integers, tf.int32), unit
 
 
@@ -320,28 +353,42 @@ def entropy_preserving(
         ValueError: As for `kernel_scale`.
     """
     kernel = tf.convert_to_tensor(kernel)
+    axes = reduction_axes(kernel.shape, channel_axis)
 
     @tf.custom_gradient
     def function(kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        scale = kernel_scale(kernel, bits, channel_axis)
-        integers, unit = _odd_integers(kernel, scale, bits)
+        # As a constant, the divisor would become a factor that rounds otherwise.
+        steps = tf.constant(2**bits - 1, tf.float32)
+        quantized, divisor = call_traced(_preserved, [kernel], [steps], bits=bits, axes=tuple(axes))
+        quantized.set_shape(kernel.shape)
 
         def gradient(dy: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.cast(dy, scale.dtype) / _divisor(scale), dy.dtype)
+            return tf.cast(tf.cast(dy, divisor.dtype) / divisor, dy.dtype)
 
-        return tf.cast(integers * unit, kernel.dtype), gradient
+        return quantized, gradient
 
     return function(kernel)
+
+
+def _preserved(
+    kernel: tf.Tensor, steps: tf.Tensor, bits: int, axes: tuple[int, ...]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the quantized kernel and what its gradient is divided by."""
+    scale = _scale(kernel, bits, axes)
+    integers, unit = _odd_integers(kernel, scale, steps, bits)
+    return tf.cast(integers * unit, kernel.dtype), _divisor(scale)
 
 
 def _divisor(scale: tf.Tensor) -> tf.Tensor:
     return tf.where(scale > _SMALLEST_SCALE, scale, tf.ones_like(scale))
 
 
-def _odd_integers(kernel: tf.Tensor, scale: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the integers 2k − (2^b − 1) as float32, and their unit."""
+def _odd_integers(
+    kernel: tf.Tensor, scale: tf.Tensor, steps: tf.Tensor | int, bits: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the integers 2k − (2^b − 1) as float32, and their unit: the scale / `steps`."""
     n = 2**bits - 1
     unit_range = tf.clip_by_value(tf.cast(kernel, scale.dtype) / _divisor(scale), -1.0, 1.0)
     level = tf.round((unit_range + 1.0) * (n / 2))
-    unit = tf.where(scale > _SMALLEST_SCALE, scale / n, tf.zeros_like(scale))
+    unit = tf.where(scale > _SMALLEST_SCALE, scale / steps, tf.zeros_like(scale))
     return 2.0 * level - n, unit

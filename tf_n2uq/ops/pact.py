@@ -134,7 +134,7 @@ def _backward_by(weight: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Ten
 
         values = tf.cast(x, clip.dtype)
         inside = (values > 0) & (values < clip)
-        (d_clip,) = totals([weighted], [x, dy])
+        (d_clip,) = totals([weighted], [x, dy], clip.dtype)
         return tf.where(inside, dy, tf.zeros_like(dy)), d_clip
 
     return backward

@@ -14,17 +14,18 @@ _UNROLLED, _COLUMNS = 16, 64
 
 
 def totals(
-    functions: Sequence[Callable[..., tf.Tensor]], tensors: Sequence[tf.Tensor]
+    functions: Sequence[Callable[..., tf.Tensor]], tensors: Sequence[tf.Tensor], dtype: tf.DType
 ) -> list[tf.Tensor]:
     """Adds up elementwise functions of vectors, in one pass that writes no values to memory.
 
     Args:
-        functions: Functions of `[m]` values of each vector that return `[m]` values, all in one
-            float dtype, and zero where all vectors are zero.
+        functions: Functions of `[m]` values of each vector that return `[m]` values, and zero where
+            all vectors are zero.
         tensors: Vectors `[size]`; the size may be unknown statically.
+        dtype: The float dtype that the functions return.
 
     Returns:
-        The sum of each function, `[]`, in the dtype that it returns.
+        The sum of each function, `[]`, in this dtype.
     """
 
     def row_sum(values: tf.Tensor) -> tf.Tensor:
@@ -34,4 +35,5 @@ def totals(
     def chunk_totals(*chunks: tf.Tensor) -> tf.Tensor:
         return tf.stack([row_sum(function(*chunks)) for function in functions])
 
-    return tf.unstack(sum_over_chunks(chunk_totals, tensors, _UNROLLED * _COLUMNS))
+    zeros = tf.zeros([len(functions)], dtype)
+    return tf.unstack(sum_over_chunks(chunk_totals, tensors, _UNROLLED * _COLUMNS, zeros))

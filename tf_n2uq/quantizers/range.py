@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq.ops.compiled import call_traced
 from tf_n2uq.quantizers.base import ConfiguredQuantizer, add_parameter
 from tf_n2uq.quantizers.bits import check_bits
 from tf_n2uq.quantizers.statistics import TensorStatistics
@@ -156,22 +157,31 @@ class RangeQuantizer(ConfiguredQuantizer):
     def _update(
         self, values: tf.Tensor, low: tf.Variable, high: tf.Variable, training: tf.Tensor
     ) -> None:
-        values = tf.stop_gradient(values)
-        batch_low, batch_high = tf.reduce_min(values), tf.reduce_max(values)
-        # The extremes of an empty batch are infinite. A NaN need not show in them, under XLA for
-        # one, but does in a sum, which is the cheapest way to look for it.
-        finite = [tf.math.is_finite(v) for v in (batch_low, batch_high, tf.reduce_sum(values))]
-        usable = training & tf.reduce_all(finite)
-        old_low, old_high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
-        untrained = (old_low == UNTRAINED_MIN) & (old_high == UNTRAINED_MAX)
-        keep = tf.where(untrained, 0.0, self.decay)
-        new_low, new_high = _usable_range(
-            keep * old_low + (1.0 - keep) * tf.minimum(batch_low, 0.0),
-            keep * old_high + (1.0 - keep) * tf.maximum(batch_high, 0.0),
+        old = [tf.convert_to_tensor(low), tf.convert_to_tensor(high)]
+        new_low, new_high = call_traced(
+            _moved, [tf.stop_gradient(values)], [*old, training], decay=self.decay
         )
         # No tf.cond: under tf.distribute variables cannot be assigned in one.
-        low.assign(tf.where(usable, new_low, old_low))
-        high.assign(tf.where(usable, new_high, old_high))
+        low.assign(new_low)
+        high.assign(new_high)
+
+
+def _moved(
+    values: tf.Tensor, low: tf.Tensor, high: tf.Tensor, training: tf.Tensor, decay: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a range after a batch; the range itself unless `training`."""
+    batch_low, batch_high = tf.reduce_min(values), tf.reduce_max(values)
+    # The extremes of an empty batch are infinite. A NaN need not show in them, under XLA for
+    # one, but does in a sum, which is the cheapest way to look for it.
+    finite = [tf.math.is_finite(v) for v in (batch_low, batch_high, tf.reduce_sum(values))]
+    usable = training & tf.reduce_all(finite)
+    untrained = (low == UNTRAINED_MIN) & (high == UNTRAINED_MAX)
+    keep = tf.where(untrained, 0.0, decay)
+    new_low, new_high = _usable_range(
+        keep * low + (1.0 - keep) * tf.minimum(batch_low, 0.0),
+        keep * high + (1.0 - keep) * tf.maximum(batch_high, 0.0),
+    )
+    return tf.where(usable, new_low, low), tf.where(usable, new_high, high)
 
 
 def _usable_range(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -27,17 +27,28 @@ from tf_n2uq.graph.added_losses import (
 from tf_n2uq.graph.checks import check_model
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.keras3_objects import is_of_keras3
+from tf_n2uq.graph.masks import check_no_masks
 from tf_n2uq.keras3 import from_keras3
+from tf_n2uq.layers import DotProductAttention
 from tf_n2uq.layers.layer_spec import refusal_of
 from tf_n2uq.schemes.annotation.application_layers import replace_application_layers
+from tf_n2uq.schemes.annotation.attention import dissolve_attention
 from tf_n2uq.schemes.annotation.custom_layers import networks_of
 from tf_n2uq.schemes.annotation.fusions import fuse
 from tf_n2uq.schemes.annotation.tf_functions import replace_operators
 from tf_n2uq.schemes.rewrite.output_names import name_outputs
 from tf_n2uq.schemes.rewrite.pruned import check_stripped
 
+_LAYERS = keras.layers
 # These layers compute with code of the user, which no scheme can know.
-_HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, keras.layers.Lambda)
+_HOLD_CODE = (TFOpLambda, ClassMethod, InstanceProperty, _LAYERS.Lambda)
+# No integer operators compute these layers of Keras, whatever their settings are.
+_FLOAT = (
+    *(_LAYERS.RNN, _LAYERS.LSTM, _LAYERS.GRU, _LAYERS.SimpleRNN, _LAYERS.Bidirectional),
+    *(_LAYERS.ConvLSTM1D, _LAYERS.ConvLSTM2D, _LAYERS.ConvLSTM3D, _LAYERS.TimeDistributed),
+    *(_LAYERS.Embedding, _LAYERS.Masking, _LAYERS.Dot),
+    *(_LAYERS.Attention, _LAYERS.AdditiveAttention, _LAYERS.MultiHeadAttention),
+)
 
 
 def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
@@ -56,13 +67,16 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     - TensorFlow functions of tensors (`x + 1`, `tf.nn.relu(x)`, …) become layers of the same
       name. A `tf.stop_gradient` no longer stops the gradient.
     - Hard swish and hard sigmoid, written as several layers, become one.
+    - `MultiHeadAttention` becomes `Dense` projections, which can be quantized, and a
+      `tf_n2uq.layers.DotProductAttention`, which stays in float.
     - Layers that `tf_keras.applications` define for themselves become others, which load without
       custom objects.
 
     A model of Keras 3 first becomes one of tf_keras, see `tf_n2uq.from_keras3`.
 
-    `Lambda` layers, and TensorFlow functions for which there is no layer, are not annotated and
-    stay in float. A warning names them. A layer that has an annotation already, with or without a
+    `Lambda` layers, TensorFlow functions for which there is no layer, and layers without integer
+    operators, such as `LSTM`, `GRU`, `Embedding` and `TimeDistributed`, are not annotated and stay
+    in float. A warning names them. A layer that has an annotation already, with or without a
     `QuantizeConfig`, keeps it.
 
     Losses and metrics of tensors, which `add_loss` and `add_metric` of the model or of dissolved
@@ -84,8 +98,9 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
         ValueError: if the model is subclassed or not built, or an inner model that does more than
             call layers; if it has wrappers that prune or cluster, which are to be stripped first;
             if a function computes with a `tf.Variable` that is no weight of the model; if a loss of
-            `add_loss` calls a layer of the model again; if an expression is not valid or matches no
-            layer; or if `from_keras3` has no counterpart for a layer.
+            `add_loss` calls a layer of the model again; if a mask of Keras reaches a layer that is
+            annotated; if an expression is not valid or matches no layer; or if `from_keras3` has no
+            counterpart for a layer.
     """
     if is_of_keras3(model):
         model = from_keras3(model)
@@ -108,11 +123,15 @@ def annotate(model: Any, leave_out: str | Sequence[str] = ()) -> keras.Model:
     graph.outputs = (own, read_by(graph.added))
     replace_operators(graph)
     replace_application_layers(graph)
-    fuse(graph, left_out | {name for name, config in configs.items() if config is not None})
+    kept = left_out | {name for name, config in configs.items() if config is not None}
+    dissolve_attention(graph, kept)
+    fuse(graph, kept)
     graph.outputs, _ = graph.outputs
     _keep_regularizers(graph)
     name_outputs(graph, names)
     _wrap(graph, configs, left_out)
+    annotated = {step.name for step in graph if isinstance(step.layer, QuantizeAnnotate)}
+    check_no_masks(graph, annotated)
     return graph.to_model()
 
 
@@ -173,7 +192,7 @@ def _unwrap(graph: Graph) -> dict[str, Any]:
 def _matching(graph: Graph, patterns: Sequence[re.Pattern[str]]) -> set[str]:
     """Returns the names of the layers that expressions match."""
     names = sorted(
-        {step.origin for step in graph if not isinstance(step.layer, keras.layers.InputLayer)}
+        {step.origin for step in graph if not isinstance(step.layer, _LAYERS.InputLayer)}
     )
     found = set()
     for pattern in patterns:
@@ -210,12 +229,18 @@ def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
     """Annotates all layers that can be and are not left out."""
     wrappers: dict[int, QuantizeAnnotate] = {}
     unknown: list[Step] = []
+    in_float: list[Step] = []
     for step in graph:
         layer, config = step.layer, configs.get(step.origin)
-        if isinstance(layer, keras.layers.InputLayer) or step.origin in left_out:
+        if isinstance(layer, _LAYERS.InputLayer) or step.origin in left_out:
             continue
         if config is None and isinstance(layer, _HOLD_CODE):
             unknown.append(step)
+            continue
+        if isinstance(layer, DotProductAttention):
+            continue
+        if config is None and type(layer) in _FLOAT:
+            in_float.append(step)
             continue
         _check_can_be_annotated(step)
         # A layer that is called several times has one annotation.
@@ -230,11 +255,17 @@ def _wrap(graph: Graph, configs: Mapping[str, Any], left_out: set[str]) -> None:
             'name the layers in leave_out.',
             ', '.join(f'{step.name} ({_function_of(step.layer)})' for step in unknown),
         )
+    if in_float:
+        logging.warning(
+            'model: no integer operators compute these layers, so they are not annotated and stay '
+            'in float: %s. Convert the model with allow_float=True.',
+            ', '.join(f'{step.name} ({type(step.layer).__name__})' for step in in_float),
+        )
 
 
 def _check_can_be_annotated(step: Step) -> None:
     # TFMOT's annotation calls the layer with `training=None`, which this layer does not take.
-    if isinstance(step.layer, keras.layers.RandomCrop):
+    if isinstance(step.layer, _LAYERS.RandomCrop):
         raise ValueError(
             f'model: layer {step.name!r} {refusal_of(step.layer)}. Replace the layer, or leave it '
             f'in float with leave_out={step.name!r}.'

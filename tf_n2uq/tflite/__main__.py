@@ -25,7 +25,10 @@ from tf_n2uq.tflite.targets import TARGETS
 
 _TYPES = {'float32': tf.float32, 'int8': tf.int8, 'uint8': tf.uint8}
 _KERAS_FILE = 'model that tf_keras saved: .keras, .h5, or the folder of a SavedModel'
-_IMAGES_FILE = '.npy or .npz file with an array [images, …] as the model takes them'
+_IMAGES_FILE = (
+    '.npy or .npz file with an array [images, …] as the model takes them; for several inputs, a '
+    '.npz file with an array for each, by the names of the inputs'
+)
 _BITS = 'bit-width of the file, for a model that runs at several'
 
 
@@ -159,22 +162,27 @@ def _write(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read_images(path: Path) -> np.ndarray:
+def _read_images(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """Returns the only array of a file, or all of its arrays by their names."""
     try:
         read = np.load(path, allow_pickle=False)
         if isinstance(read, np.lib.npyio.NpzFile):
             with read:
-                if len(read.files) != 1:
-                    raise ValueError(f'it holds {len(read.files)} arrays in place of one')
-                read = read[read.files[0]]
-        if not np.issubdtype(read.dtype, np.number):
-            raise ValueError(f'its dtype is {read.dtype}')
+                arrays = {name: read[name] for name in read.files}
+        else:
+            arrays = {'': read}
+        for name, array in arrays.items():
+            if not np.issubdtype(array.dtype, np.number) or not array.ndim:
+                of_which = f' of array {name!r}' if name else ''
+                raise ValueError(
+                    f'the dtype{of_which} is {array.dtype}, and its shape {array.shape}'
+                )
     except (EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f'images: expected a {_IMAGES_FILE}, got {str(path)!r}: {error}. Write one with '
             'numpy.save(path, images).'
         ) from error
-    return read
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
 if __name__ == '__main__':

@@ -8,11 +8,16 @@ from typing import Any, Literal
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_n2uq._compat.tflite_converter import modify_model_io_type
 from tf_n2uq.graph.checks import check_quantized_model
+from tf_n2uq.graph.graph import Graph
 from tf_n2uq.graph.model_ends import input_names
 from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
+from tf_n2uq.tflite.input_shapes import with_input_shapes
 from tf_n2uq.tflite.network.completion import complete
+from tf_n2uq.tflite.network.float_steps import float_ends, input_types
 from tf_n2uq.tflite.network.integer_network import IntegerNetwork
+from tf_n2uq.tflite.network.network_file import write_network
 from tf_n2uq.tflite.passes import flatbuffer
 from tf_n2uq.tflite.passes.output_structure import mark_dictionary
 from tf_n2uq.tflite.passes.signature import sign
@@ -34,6 +39,7 @@ def convert(
     target: Literal['xnnpack', 'micro'] = 'xnnpack',
     optimize_for: Literal['latency', 'size'] | None = None,
     batch_size: int = 1,
+    input_shapes: Any | None = None,
     allow_float: bool = False,
 ) -> bytes:
     """Converts a quantized model into a TFLite file that computes with integers only.
@@ -52,7 +58,9 @@ def convert(
             training (`tensor_bits=None`, layers left in float): batches as for
             `tf_n2uq.calibrate`, or a function as for `tf.lite.TFLiteConverter`.
         inference_input_type: what the file takes: tf.float32 (quantized by its first operator),
-            tf.int8 or tf.uint8; or the name of one of them, such as 'uint8'.
+            tf.int8 or tf.uint8; or the name of one of them, such as 'uint8'. Integers that a float
+            layer reads, such as the words of an `Embedding`, always have the type of their
+            `tf_keras.Input`.
         inference_output_type: what the file returns, likewise.
         target: whose kernels the file is written for. 'xnnpack': phones, PCs, a Raspberry Pi.
             'micro': TensorFlow Lite Micro, for microcontrollers; `micro_arena` tells the memory
@@ -65,9 +73,14 @@ def convert(
             that this argument has to be None.
         batch_size: the number of images that the file takes in one run, >= 1. Each image gives what
             it gives in a file of one image, to the bit.
+        input_shapes: the shapes of images in the file, without the batch, for a model that takes
+            images of any size: (96, 96, 3) for the only input, a list of shapes in the order of the
+            inputs, or a dictionary of shapes by their names. None if the model knows them.
         allow_float: whether layers that no integer operator computes stay float, with conversions
             around them, and whether operators that XNNPACK does not take may be in the middle of
-            the network. What that concerns is logged as a warning, and `inspect` lists it.
+            the network. Float layers compute what they compute in Keras, up to the rounding of
+            float32: none of their tensors and weights is quantized. What that concerns is logged
+            as a warning, and `inspect` lists it.
 
     Returns:
         The content of the .tflite file. It has been loaded once, and, for 'xnnpack', is one
@@ -80,20 +93,30 @@ def convert(
         ValueError: if the model is not quantized, not built or subclassed; an adaptive model comes
             without one of its bit-widths in `bits`, or another model with one; a layer cannot be
             integer or interrupts XNNPACK; a range is neither trained nor given by data; a type or
-            target is not supported; `optimize_for` is no choice of the target; or `batch_size`
-            is no number of images.
+            target is not supported; an 8-bit input or output is asked for next to a float layer;
+            `optimize_for` is no choice of the target; `batch_size` is no number of images; or
+            `input_shapes` does not fit the model, or is missing.
     """
     check_quantized_model(model)
     passes = passes_of(target, optimize_for)
     input_type = _interface_type(inference_input_type, 'inference_input_type')
     output_type = _interface_type(inference_output_type, 'inference_output_type')
-    signature = _signature(model, batch_size)
+    model = with_input_shapes(model, input_shapes)
+    shapes = _shapes(model, batch_size)
     model = _at_bits(model, bits)
-    completed = complete(model, representative_dataset, allow_float)
+    graph, decisions = complete(model, representative_dataset, allow_float)
     network = IntegerNetwork(
-        *completed, planner=PLANNERS[target], halves_kernels=optimize_for == 'size'
+        graph, decisions, planner=PLANNERS[target], halves_kernels=optimize_for == 'size'
     )
-    file = _run_converter(network, signature, input_type, output_type)
+    types = input_types(graph, network.floats)
+    signature = [
+        tf.TensorSpec(shape, dtype, name=name)
+        for name, shape, dtype in zip(input_names(model), shapes, types, strict=True)
+    ]
+    _check_ends(model, graph, network, input_type, output_type)
+    file = write_network(network, graph, signature)
+    if (input_type, output_type) != (tf.float32, tf.float32):
+        file = _with_types(file, input_type, output_type)
     sign(file, input_names(model), float_output_names(model))
     if returns_dictionary(model):
         mark_dictionary(file)
@@ -136,47 +159,58 @@ def _at_bits(model: keras.Model, bits: int | None) -> keras.Model:
     return model if bits is None else extract(model, bits)
 
 
-def _signature(model: keras.Model, batch_size: Any) -> list[tf.TensorSpec]:
-    """Returns the shapes and names of the inputs of a file."""
+def _shapes(model: keras.Model, batch_size: Any) -> list[tf.TensorShape]:
+    """Returns the shapes of the inputs of a file."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(
             'batch_size: expected the number of images that the file takes in one run, a whole '
             f'number of at least 1, got {batch_size!r}. Leave it at 1 unless the images of your '
             'application come in groups of one size.'
         )
-    signature = [
-        tf.TensorSpec([int(batch_size), *tensor.shape[1:]], tf.float32, name=name)
-        for name, tensor in zip(input_names(model), model.inputs, strict=True)
-    ]
-    for spec in signature:
-        if not spec.shape.is_fully_defined():
+    shapes = [tf.TensorShape([int(batch_size), *tensor.shape[1:]]) for tensor in model.inputs]
+    for name, shape in zip(input_names(model), shapes, strict=True):
+        if not shape.is_fully_defined():
             raise ValueError(
-                f'model: expected an input of known size, got {spec.shape} for {spec.name!r}. '
-                'Give the input a size: x = tf_keras.Input((96, 96, 3)), then convert '
-                'tf_keras.Model(x, model(x)).'
+                f'input_shapes: expected the size of images for input {name!r}, whose shape in the '
+                f'model is {tuple(shape[1:])}, got None. Give one, such as '
+                'input_shapes=(96, 96, 3).'
             )
-        if spec.shape.num_elements() > _MOST_VALUES:
+        if shape.num_elements() > _MOST_VALUES:
             raise ValueError(
                 f'batch_size: expected inputs of at most {_MOST_VALUES} values, which TFLite '
-                f'counts in int32, got {batch_size}, with which {spec.name!r} has the shape '
-                f'{spec.shape}. Take fewer images.'
+                f'counts in int32, got {batch_size}, with which {name!r} has the shape '
+                f'{shape}. Take fewer images.'
             )
-    return signature
+    return shapes
 
 
-def _run_converter(
+def _check_ends(
+    model: keras.Model,
+    graph: Graph,
     network: IntegerNetwork,
-    signature: list[tf.TensorSpec],
     input_type: tf.DType,
     output_type: tf.DType,
-) -> Any:
-    """Returns what the converter makes of a network, a `ModelT`."""
-    function = tf.function(network, autograph=False).get_concrete_function(*signature)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.inference_input_type = input_type
-    converter.inference_output_type = output_type
-    # The way over a SavedModel takes twice as long, and gives the same but for the signature.
-    converter.experimental_lower_to_saved_model = False
-    return flatbuffer.read(converter.convert())
+) -> None:
+    """Refuses 8-bit inputs and outputs next to layers that stay in float."""
+    readers, makers = float_ends(graph, network.floats)
+    # Integers such as the words of an `Embedding` keep their type, whatever the user asks for.
+    types = input_types(graph, network.floats)
+    readers = {number: name for number, name in readers.items() if types[number].is_floating}
+    ends = (
+        ('input', 'reads', input_type, input_names(model), readers),
+        ('output', 'makes', output_type, float_output_names(model), makers),
+    )
+    for end, verb, dtype, names, layers in ends:
+        if dtype != tf.float32 and layers:
+            number, layer = next(iter(layers.items()))
+            raise ValueError(
+                f'inference_{end}_type: expected tf.float32, as layer {layer!r}, which stays in '
+                f'float, {verb} the {end} {names[number]!r}, got tf.{dtype.name}. Leave the '
+                'argument out.'
+            )
+
+
+def _with_types(file: Any, input_type: tf.DType, output_type: tf.DType) -> Any:
+    """Returns a `ModelT` with other types of its quantized inputs and outputs."""
+    content = modify_model_io_type(flatbuffer.write(file), input_type, output_type)
+    return flatbuffer.read(bytes(content))

@@ -26,7 +26,7 @@ def test_an_infinite_dataset_needs_steps():
     with pytest.raises(ValueError, match=r'dataset: .*for ever.*take\(100\).*steps=100'):
         next(list_batches(one_input(), dataset))
     batches = list(list_batches(one_input(), dataset, steps=7))
-    assert len(batches) == dataset_length(dataset, 7) == 7
+    assert len(batches) == dataset_length(one_input(), dataset, 7) == 7
     np.testing.assert_array_equal(batches[6], ROWS[8:16])
 
 
@@ -34,9 +34,10 @@ def test_a_generator_of_augmented_images_ends_after_one_epoch():
     images = np.random.default_rng(0).uniform(size=(20, 4, 4, 3)).astype(np.float32)
     flow = keras.preprocessing.image.ImageDataGenerator().flow(images, np.zeros(20), batch_size=8)
     image = keras.Input((4, 4, 3))
-    batches = list(list_batches(keras.Model(image, keras.layers.ReLU()(image)), flow))
+    model = keras.Model(image, keras.layers.ReLU()(image))
+    batches = list(list_batches(model, flow))
     assert [len(batch) for batch in batches] == [8, 8, 4]
-    assert dataset_length(flow) == 3
+    assert dataset_length(model, flow) == 3
 
 
 def test_steps_bound_a_generator_that_never_ends():
@@ -92,3 +93,22 @@ def test_a_progress_line_ends_where_the_number_of_batches_is_not_known(capsys):
     images = np.zeros((2, *model.input_shape[1:]), np.float32)
     tf_n2uq.calibrate(model, (images for _ in range(2)))
     assert capsys.readouterr().out.endswith('\n')
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'dataset'),
+    [(1, ROWS), (2, [ROWS, -ROWS]), (2, {'b': ROWS, 'a': -ROWS})],
+    ids=['array', 'arrays', 'dictionary'],
+)
+def test_the_length_of_arrays_counts_batches(inputs, dataset):
+    model = one_input() if inputs == 1 else two_inputs()
+    assert dataset_length(model, dataset) == len(list(list_batches(model, dataset))) == 2
+    assert dataset_length(model, dataset, 1) == 1
+
+
+def test_a_progress_line_counts_the_batches_of_an_array(capsys):
+    model = quantized_network('batch_normalized')
+    tf_n2uq.calibrate(model, np.zeros((33, *model.input_shape[1:]), np.float32))
+    lines = capsys.readouterr().out
+    assert '2/2' in lines
+    assert lines.endswith('\n')

@@ -50,7 +50,7 @@ def recalibrate_batch_norm(
     run = tf.function(lambda inputs: model(inputs, training=True), reduce_retracing=True)
     before = [layer.momentum for layer in layers]
     progress = keras.utils.Progbar(
-        dataset_length(dataset, steps), unit_name='batch', verbose=verbose
+        dataset_length(model, dataset, steps), unit_name='batch', verbose=verbose
     )
     count = 0
     try:

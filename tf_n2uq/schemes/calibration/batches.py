@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -43,7 +44,8 @@ def list_batches(
     _check_steps(steps)
     batches = itertools.islice(_as_iterable(model, dataset, steps), steps)
     for number, batch in enumerate(batches):
-        if number == _MANY_BATCHES and steps is None and dataset_length(dataset) is None:
+        unknown = steps is None and dataset_length(model, dataset) is None
+        if number == _MANY_BATCHES and unknown:
             logging.warning(
                 'dataset: %d batches have been read, and the dataset does not tell its length. If '
                 'it never ends, interrupt the program and give a dataset that does, or steps=100.',
@@ -61,15 +63,21 @@ def list_batches(
             yield inputs
 
 
-def dataset_length(dataset: Any, steps: int | None = None) -> int | None:
+def dataset_length(
+    model: keras.Model | GraphFunction, dataset: Any, steps: int | None = None
+) -> int | None:
     """Returns the number of batches to read; None if it is not known or not finite.
 
     Args:
+        model: the model or function that reads the batches.
         dataset: as for `tf_n2uq.calibrate`.
         steps: the number of batches to read at most; None for all.
     """
     length: int | None = None
-    if isinstance(dataset, tf.data.Dataset):
+    arrays = _arrays(model, dataset)
+    if arrays:
+        length = math.ceil(len(arrays[0]) / _BATCH)
+    elif isinstance(dataset, tf.data.Dataset):
         cardinality = int(dataset.cardinality())
         length = cardinality if cardinality >= 0 else None
         if cardinality == tf.data.INFINITE_CARDINALITY:
@@ -80,13 +88,14 @@ def dataset_length(dataset: Any, steps: int | None = None) -> int | None:
 
 
 def end_progress(progress: keras.utils.Progbar, count: int) -> None:
-    """Ends the line of a progress bar that did not know how many batches would come.
+    """Ends the line of a progress bar that expected another number of batches, or did not know it.
 
     Args:
         progress: the bar.
         count: the number of batches that have come.
     """
-    if progress.target is None:
+    if progress.target != count:
+        progress.target = count
         progress.update(count, finalize=True)
 
 
@@ -102,15 +111,14 @@ def _check_steps(steps: Any) -> None:
 def _as_iterable(
     model: keras.Model | GraphFunction, dataset: Any, steps: int | None
 ) -> Iterable[Any]:
-    if _is_array(dataset):
-        return _cut([dataset], lambda parts: parts[0])
-    if isinstance(dataset, Mapping) and dataset and all(map(_is_array, dataset.values())):
+    arrays = _arrays(model, dataset)
+    if arrays and _is_array(dataset):
+        return _cut(arrays, lambda parts: parts[0])
+    if arrays and isinstance(dataset, Mapping):
         names = list(dataset)
-        return _cut(list(dataset.values()), lambda parts: dict(zip(names, parts, strict=True)))
-    is_list = isinstance(dataset, (list, tuple)) and len(dataset) == len(model.inputs) > 1
-    if is_list and all(map(_is_array, dataset)):
-        # An array per input, as for Keras' `predict`.
-        return _cut(list(dataset), lambda parts: (parts,))
+        return _cut(arrays, lambda parts: dict(zip(names, parts, strict=True)))
+    if arrays:
+        return _cut(arrays, lambda parts: (parts,))
     is_tf_data = isinstance(dataset, tf.data.Dataset)
     if is_tf_data and steps is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
@@ -126,6 +134,16 @@ def _as_iterable(
             f'{type(dataset).__name__}; give one of these.'
         )
     return dataset
+
+
+def _arrays(model: keras.Model | GraphFunction, dataset: Any) -> list[Any]:
+    """Returns the arrays of a dataset that has one for each input, as for Keras' `predict`."""
+    if _is_array(dataset):
+        return [dataset]
+    if isinstance(dataset, Mapping):
+        return list(dataset.values()) if all(map(_is_array, dataset.values())) else []
+    is_list = isinstance(dataset, (list, tuple)) and len(dataset) == len(model.inputs) > 1
+    return list(dataset) if is_list and all(map(_is_array, dataset)) else []
 
 
 def _cut(arrays: list[Any], join: Any) -> Iterator[Any]:

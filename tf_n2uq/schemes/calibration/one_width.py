@@ -104,7 +104,7 @@ def collect_statistics(
     added = [np.asarray((offsets or {}).get(name, 0.0), np.float32) for name in names]
     collected: dict[str, TensorStatistics] = {}
     generator = np.random.default_rng(seed)
-    length = dataset_length(dataset, steps)
+    length = dataset_length(network, dataset, steps)
     progress = keras.utils.Progbar(length, unit_name='batch', verbose=verbose)
     for number, inputs in enumerate(list_batches(network, dataset, steps)):
         measure = measure or _make_measure(network, inputs, added)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from tf_n2uq._compat.keras_layers import expects_mask
 from tf_n2uq.graph.checks import layers_inside
 from tf_n2uq.graph.decisions import Decisions, decide
 from tf_n2uq.graph.graph import Graph, Step
 from tf_n2uq.graph.graph_function import GraphFunction
+from tf_n2uq.graph.masks import check_no_masks
 from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.graph.quantizer_steps import role_of
 from tf_n2uq.layers import QuantizedKernel
@@ -41,8 +43,9 @@ def complete(
         A graph whose layers are built and hold their weights, and the decisions about the graph.
 
     Raises:
-        ValueError: if a layer cannot be integer or holds NaN or infinity; if the model returns the
-            inside of an operator of the file; or if a range is missing and there is no data.
+        ValueError: if a layer cannot be integer, reads a mask of Keras, or holds NaN or infinity;
+            if the model returns the inside of an operator of the file; or if a range is missing and
+            there is no data.
     """
     _check_finite(model)
     graph = Graph.of_layers(model)
@@ -55,6 +58,7 @@ def complete(
     }
     known = set(graph.steps) - {step.name for step in unknown}
     _check_operators_are_whole(graph)
+    check_no_masks(graph, {step.name for step in graph if expects_mask(step.layer)})
     quantize_graph(graph, Assignment(known, configs), tensor_bits=8)
     decisions = decide(graph)
     if not allow_float:

@@ -11,6 +11,7 @@ from tf_n2uq.graph.graph import Graph, Ref, Step
 from tf_n2uq.graph.offsets import offset_of
 from tf_n2uq.layers.layer_spec import Kind
 from tf_n2uq.tflite.levels.planning import LevelPlan, Planner, plan_tables
+from tf_n2uq.tflite.network.float_steps import find_float_steps
 from tf_n2uq.tflite.network.form import AsInKeras, IntegerCall, IntegerForm, Source
 from tf_n2uq.tflite.network.kernels import IntegerKernel, with_distinct_constants
 from tf_n2uq.tflite.network.level_tables import LevelTable, spread_levels, table_of
@@ -34,6 +35,8 @@ class IntegerNetwork:
 
     Attributes:
         plans: the plan of each marker, by the number of the marker.
+        steps: the steps that the outputs depend on, in the order of execution.
+        floats: the names of the steps that stay in float.
     """
 
     def __init__(
@@ -77,8 +80,9 @@ class IntegerNetwork:
         ]
         self._numbers = {name: number for number, name in enumerate(self._tables)}
         needed = self._needed()
-        self._steps = [step for step in graph.in_order() if step.name in needed]
-        self._calls = {step.name: self._call_of(step) for step in self._steps if step.inputs}
+        self.steps = [step for step in graph.in_order() if step.name in needed]
+        self.floats = find_float_steps(graph, decisions) & needed
+        self._calls = {step.name: self._call_of(step) for step in self.steps if step.inputs}
         found: dict[tuple[str, str], IntegerKernel] = {}
         for name, call in self._calls.items():
             step = call.step
@@ -90,35 +94,50 @@ class IntegerNetwork:
             self._kernels[name][part] = kernel
 
     def __call__(self, *inputs: tf.Tensor) -> Any:
-        """Runs the network on float32 inputs whose shapes are known, with the batch.
+        """Runs the network on inputs whose shapes are known, with the batch.
 
         Returns:
             The outputs, float32, in the structure of the model's outputs.
         """
         tensors = dict(zip(self._graph.inputs, inputs, strict=True))
-        for step in self._steps:
-            if step.output in tensors:
-                continue
-            # The scope gives the tensors of the file the names of their layers.
-            with tf.name_scope(step.name):
-                sources = [tensors[ref] for ref in self._inputs_of(step)]
-                if step.name in self._decisions.level_writers:
-                    result = self._written_levels(step, sources[0])
-                    if step.name in self._tables:
-                        result = self._mark(step, result)
-                elif step.name in self._tables:
-                    result = self._mark(step, sources[0])
-                elif step.name in self._ranges:
-                    result = self._ranges[step.name].quantize(sources[0])
-                elif self._is_part_of_a_kernel(step):
-                    result = sources[0]
-                else:
-                    kernels = self._kernels[step.name]
-                    result = self._form_of(step).run(self._calls[step.name], sources, kernels)
-            # A layer that stays in float may return several tensors.
-            for index, tensor in enumerate(tf.nest.flatten(result)):
-                tensors[Ref(step.name, index)] = tensor
+        for step in self.steps:
+            if step.output not in tensors:
+                self.run(step, tensors)
         return tf.nest.map_structure(lambda ref: tensors[ref], self._graph.outputs)
+
+    def inputs_of(self, step: Step) -> list[Ref]:
+        """Returns the tensors that a step reads in the file."""
+        return [self._tables[step.name].source] if step.name in self._tables else step.inputs
+
+    def run(self, step: Step, tensors: dict[Ref, tf.Tensor]) -> None:
+        """Computes a step with the operators that the file will have.
+
+        Args:
+            step: one of `steps`.
+            tensors: what the step reads. The results of the step are added.
+        """
+        # The scope gives the tensors of the file the names of their layers.
+        with tf.name_scope(step.name):
+            sources = [tensors[ref] for ref in self.inputs_of(step)]
+            if step.name not in self.floats:
+                # Integers that float layers read, too.
+                sources = [tf.cast(source, tf.float32) for source in sources]
+            result = self._result_of(step, sources)
+        # A layer that stays in float may return several tensors.
+        for index, tensor in enumerate(tf.nest.flatten(result)):
+            tensors[Ref(step.name, index)] = tensor
+
+    def _result_of(self, step: Step, sources: list[tf.Tensor]) -> Any:
+        if step.name in self._decisions.level_writers:
+            result = self._written_levels(step, sources[0])
+            return self._mark(step, result) if step.name in self._tables else result
+        if step.name in self._tables:
+            return self._mark(step, sources[0])
+        if step.name in self._ranges:
+            return self._ranges[step.name].quantize(sources[0])
+        if self._is_part_of_a_kernel(step):
+            return sources[0]
+        return self._form_of(step).run(self._calls[step.name], sources, self._kernels[step.name])
 
     def _written_levels(self, step: Step, inputs: tf.Tensor) -> tf.Tensor:
         """Rounds the output of an operator to levels, which its ReLU clips at level 0."""
@@ -141,7 +160,7 @@ class IntegerNetwork:
             step = stack.pop()
             if step.name not in names:
                 names.add(step.name)
-                stack.extend(self._graph.producer(ref) for ref in self._inputs_of(step))
+                stack.extend(self._graph.producer(ref) for ref in self.inputs_of(step))
         return names
 
     def _feeds_odd_kernel(self, name: str) -> bool:
@@ -150,9 +169,6 @@ class IntegerNetwork:
             return False
         layer = self._graph.steps[kernel].layer
         return layer.may_be_halved() and layer.layer.count_params() >= _LEAST_HALVED
-
-    def _inputs_of(self, step: Step) -> list[Ref]:
-        return [self._tables[step.name].source] if step.name in self._tables else step.inputs
 
     def _is_part_of_a_kernel(self, step: Step) -> bool:
         is_line = self._decisions.kinds[step.name] is Kind.NORMALIZATION

@@ -105,7 +105,7 @@ def _check_ends(model: keras.Model, file: Any) -> None:
     for tensor, index in zip(model.inputs, graph.inputs, strict=True):
         expected = tuple(tensor.shape[1:])
         batch, *sizes = flatbuffer.shape_of(graph.tensors[index]) or (0,)
-        if batch < 1 or tuple(sizes) != expected:
+        if batch < 1 or not tf.TensorShape(expected).is_compatible_with(sizes):
             raise ValueError(
                 f'content: expected the file of this model, which takes images {expected}, got one '
                 f'that takes {batch} images {tuple(sizes)} at a time. Convert the model again.'
