@@ -242,15 +242,19 @@ def test_efficientnet():
     assert _quantize(annotated).output_shape == (None, 10)
 
 
-def test_losses_of_tensors_are_left_out_with_a_warning(caplog):
+def test_losses_of_tensors_stay_beside_the_annotated_layers(caplog):
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, name='conv')(image)
     model = keras.Model(image, keras.layers.ReLU(name='relu')(x))
     model.add_loss(tf.reduce_mean(x**2))
     annotated = tf_n2uq.annotate(model)
-    assert 'add_loss' in caplog.text
-    assert len(annotated.layers) == 3
-    assert annotated.losses == []
+    assert not caplog.records
+    images = normal(8, 8, 3)
+    for each in (model, annotated):
+        each(images)
+    np.testing.assert_allclose(annotated.losses, model.losses, rtol=1e-6)
+    wrapped = [getattr(layer, 'layer', None) for layer in annotated.layers]
+    assert [layer.name for layer in wrapped if layer is not None] == ['conv', 'relu']
 
 
 def test_layers_without_integer_operators_stay_in_float_with_a_warning(caplog):

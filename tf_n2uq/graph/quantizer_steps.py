@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tf_n2uq.graph.graph import Step
-from tf_n2uq.layers.kernel_role import KernelRole
+from tf_n2uq.layers.kernel_use import KernelRole
 from tf_n2uq.layers.quantize import Quantize
 from tf_n2uq.layers.quantized_kernel import QuantizedKernel, use_of
 from tf_n2uq.quantizers import RangeQuantizer

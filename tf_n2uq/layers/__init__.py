@@ -7,7 +7,7 @@ from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.depth_to_space import DepthToSpace, SpaceToDepth
 from tf_n2uq.layers.dot_product_attention import DotProductAttention
 from tf_n2uq.layers.hard_swish import HardSigmoid, HardSwish
-from tf_n2uq.layers.kernel_role import KernelRole
+from tf_n2uq.layers.kernel_use import KernelRole
 from tf_n2uq.layers.layer_spec import (
     Kind,
     LayerSpec,

@@ -1,7 +1,8 @@
-"""One call of a layer whose kernel is quantized."""
+"""One call of a layer whose kernel is quantized, and the decisions about it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,25 @@ import tf_keras as keras
 
 from tf_n2uq.layers.channel_offset import HasOffset
 from tf_n2uq.layers.connections import Found, ReadsInt8
-from tf_n2uq.layers.kernel_role import KernelRole
 from tf_n2uq.layers.layer_spec import is_channel_line, line_of
 from tf_n2uq.quantizers.range import RangeQuantizer
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelRole:
+    """Names of the layers that a kernel computes with in an integer network.
+
+    Attributes:
+        input_quantizer: the name of the `Quantize` layer that makes the int8 tensor which the
+            kernel multiplies; None if no single layer makes this tensor.
+        line: the name of the layer behind the kernel whose slope and offset the kernel's operator
+            takes on, as a rule a batch normalization; None if the operator takes on no layer.
+        is_last: whether no layer but an 8-bit range at the end reads the kernel's output.
+    """
+
+    input_quantizer: str | None = None
+    line: str | None = None
+    is_last: bool = False
 
 
 class KernelUse(ReadsInt8):

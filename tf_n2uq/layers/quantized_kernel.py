@@ -15,8 +15,7 @@ from tf_n2uq._compat.keras_models import readers_of
 from tf_n2uq.layers.connections import Found, Int8Source, TakesOnLine
 from tf_n2uq.layers.deployment import Deployment
 from tf_n2uq.layers.integer_bias import add_at_inference, bias_rounding
-from tf_n2uq.layers.kernel_role import KernelRole
-from tf_n2uq.layers.kernel_use import KernelUse
+from tf_n2uq.layers.kernel_use import KernelRole, KernelUse
 from tf_n2uq.layers.named_variables import NamedVariables
 from tf_n2uq.layers.training_watch import TrainingWatch
 from tf_n2uq.quantizers.protocols import KernelQuantizer
