@@ -38,7 +38,7 @@ def main(_: list[str]) -> None:
     """Trains, converts and compares the network."""
     keras.utils.set_random_seed(0)
     digits = load_digits()
-    images = (digits.images[..., np.newaxis] / 8 - 1).astype(np.float32)
+    images = ((digits.images[..., np.newaxis] - 5) / 6).astype(np.float32)
     train, test = ((images[part], digits.target[part]) for part in (slice(1440), slice(1440, None)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
