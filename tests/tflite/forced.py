@@ -161,7 +161,8 @@ def _departure(
     ranged = is_range(matched.step)
     from_tie = 0.0
     if ranged:
-        exact = inputs[where].astype(np.float64) / matched.unit + matched.shift
+        moved = inputs.astype(np.float64) + matched.offset
+        exact = moved[where] / matched.unit + matched.shift
         from_tie = float(np.abs(exact - (got[where] + expected[where]) / 2).max())
     return Departure(
         matched.step.name,

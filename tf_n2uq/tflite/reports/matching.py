@@ -99,6 +99,8 @@ class _Tensors:
     def __init__(self, file: Any) -> None:
         self._file, self._tensors = file, flatbuffer.main_graph(file).tensors
         self._makers = flatbuffer.producers(flatbuffer.main_graph(file))
+        inputs = flatbuffer.main_graph(file).inputs
+        self._batch = int(flatbuffer.shape_of(self._tensors[inputs[0]])[0])
         self.order: dict[int, int] = {}
         self._indices: dict[str, int] = {}
         for number, operator in enumerate(flatbuffer.main_graph(file).operators):
@@ -112,13 +114,14 @@ class _Tensors:
     def named(self, pattern: str, size: int) -> list[int]:
         """Returns the tensors of a size with a matching name, in the order of execution.
 
-        The converter chains the names of layers that it fuses. One of them has to match.
+        The converter chains the names of layers that it fuses. One of them has to match. The size
+        is of an image. A tensor may have images and rows on one axis.
         """
         return [
             index
             for name, index in self._indices.items()
             if any(re.match(pattern, part) for part in name.split(';'))
-            and int(np.prod(flatbuffer.shape_of(self._tensors[index])[1:])) == size
+            and int(np.prod(flatbuffer.shape_of(self._tensors[index]))) == size * self._batch
         ]
 
     def scopes(self, index: int) -> set[str]:
