@@ -54,6 +54,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/convert_time.py
 	$(BIN)/python benchmarks/call_chains.py
 	$(BIN)/python benchmarks/quantizer_op.py
+	$(BIN)/python benchmarks/first_step.py
 	$(BIN)/python benchmarks/training_step.py --rounds 9
 	$(BIN)/python benchmarks/adaptive_step.py --rounds 9
 	$(BIN)/python benchmarks/input_pipeline.py --images 256 --rounds 5

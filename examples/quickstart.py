@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zlib
 from pathlib import Path
 
 import tensorflow as tf
@@ -184,11 +185,12 @@ def int8_to_tflite(model: keras.Model) -> bytes:
 
 def print_table(results: list[Result]) -> None:
     """Prints a table of the results."""
-    print(f'\n{"":<12}{"Keras":>9}{"TFLite":>9}{"agreement":>11}{"file size":>13}')
+    print(f'\n{"":<12}{"Keras":>9}{"TFLite":>9}{"agreement":>11}{"file size":>13}{"in a zip":>11}')
     for row in results:
         print(
             f'{row.name:<12}{row.tflite.reference_accuracy:>8.2%} {row.tflite.accuracy:>8.2%} '
-            f'{row.tflite.agreement:>10.2%} {len(row.content):>12,}'
+            f'{row.tflite.agreement:>10.2%} {len(row.content):>12,} '
+            f'{len(zlib.compress(row.content, 9)):>10,}'
         )
     print(f'accuracy and agreement on {results[0].tflite.examples} test images, bytes\n')
 
