@@ -37,7 +37,7 @@ def quantized():
         ('resnet18', 2, True),
         ('resnet18', 4, False),
         ('resnet50', None, True),
-        ('mobilenet_v2', 4, True),
+        pytest.param('mobilenet_v2', 4, True, marks=pytest.mark.nightly),
     ],
 )
 def test_what_is_saved_loads(name, bits, downsample):
@@ -168,6 +168,7 @@ def torchvision_mobilenet(width_of):
     return renamed
 
 
+@pytest.mark.nightly
 def test_torchvisions_mobilenet_goes_in_with_an_identity_where_it_has_nothing():
     source, target = randomized(small('mobilenet_v2')), small('mobilenet_v2', 4)
     mapping = torchvision_mobilenet(without_rprelus(checkpoints.save_state_dict(source)))

@@ -49,6 +49,7 @@ def test_random_boxes_lie_inside_and_cover_scales_and_ratios():
     assert 1.3 < ratio.max() < 1.37
 
 
+@pytest.mark.nightly
 def test_random_boxes_have_the_distribution_of_the_published_loop():
     random = np.random.default_rng(0)
 

@@ -115,6 +115,7 @@ def test_runs_may_be_added(finished, script, parse):
     ]  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_an_adaptive_network_is_trained_once_for_all_its_bit_widths(finished, script, parse):
     out, _ = finished
     arguments = [f'--out={out}', *QUICK, '--methods=adabits', '--bits=2,4']

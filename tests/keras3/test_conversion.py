@@ -275,6 +275,7 @@ def test_networks_go_on_to_an_integer_file_as_their_twins_do(name: str):
     check_same_files(theirs, twin)
 
 
+@pytest.mark.nightly
 def test_a_mobilenet_goes_on_to_an_integer_file_as_its_twin_does():
     options = {'input_shape': (32, 32, 3), 'alpha': 0.25, 'classes': 10, 'weights': None}
     theirs = keras3.applications.MobileNet(**options)

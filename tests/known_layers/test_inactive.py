@@ -99,7 +99,7 @@ def transfer_learning(base):
 
 
 @pytest.mark.parametrize(
-    'make_base', [small_base, pytest.param(mobilenet_base, marks=pytest.mark.slow)]
+    'make_base', [small_base, pytest.param(mobilenet_base, marks=pytest.mark.nightly)]
 )
 def test_the_network_of_kerass_guide_to_transfer_learning_becomes_a_file(make_base):
     keras.utils.set_random_seed(0)

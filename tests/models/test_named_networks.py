@@ -67,7 +67,9 @@ def test_bad_arguments_are_named(arguments, message):
 IMAGENET = {'input_shape': (64, 64, 3), 'classes': 10}
 
 
-@pytest.mark.parametrize('name', ['mobilenet_v1', 'mobilenet_v2_relu'])
+@pytest.mark.parametrize(
+    'name', ['mobilenet_v1', pytest.param('mobilenet_v2_relu', marks=pytest.mark.nightly)]
+)
 def test_mobilenets_with_relus_become_integer_files_at_4_bits(name):
     keras.utils.set_random_seed(0)
     model = tf_n2uq.models.build(name, 4, input_shape=(32, 32, 3), classes=10, width=0.25)
