@@ -67,7 +67,9 @@ def operators(content):
     ('make', 'scheme', 'name'),
     [
         (vision_transformer, tf_n2uq.N2UQScheme(bits=2), 'model.keras'),
-        (mobile_vit, tf_n2uq.PACTScheme(bits=3), 'model.h5'),
+        pytest.param(
+            *(mobile_vit, tf_n2uq.PACTScheme(bits=3), 'model.h5'), marks=pytest.mark.nightly
+        ),
         pytest.param(
             *(vision_transformer, tf_n2uq.LSQScheme(bits=4), 'model.h5'),
             marks=pytest.mark.nightly,

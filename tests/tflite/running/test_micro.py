@@ -187,7 +187,7 @@ def mobilenet(images):
     return model
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_mobilenet_gives_the_integers_of_the_reference_kernels():
     images = images_for(keras.Sequential([keras.Input((96, 96, 3))]), 16)
     model = mobilenet(images)
