@@ -26,8 +26,8 @@ def network(name, bits, **options):
     ('name', 'bits', 'options', 'kernel'),
     [
         ('resnet18', 4, {'quantize_downsample': False}, 'INT4'),
-        ('resnet50', 3, {}, 'INT4'),
-        ('mobilenet_v2', 4, {}, 'INT8'),
+        pytest.param('resnet50', 3, {}, 'INT4', marks=pytest.mark.nightly),
+        pytest.param('mobilenet_v2', 4, {}, 'INT8', marks=pytest.mark.nightly),
     ],
 )
 def test_a_published_network_becomes_an_integer_file(name, bits, options, kernel):
