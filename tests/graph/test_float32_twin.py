@@ -69,7 +69,7 @@ def test_layers_that_are_float32_on_purpose_stay_so():
         return keras.Model(inputs, _layers.Dense(3, dtype='float32', name='head')(inputs))
 
     model = half(make)
-    assert in_float32(model) is model
+    assert float32_twin(model) is model
 
 
 def test_the_twin_is_said_once(caplog):

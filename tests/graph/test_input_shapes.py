@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 import tf_n2uq
@@ -13,12 +14,10 @@ layers = keras.layers
 def any_size(*free_inputs):
     """Returns a quantized model of images of any size, one for each name."""
     images = [keras.Input((None, None, 3), name=name) for name in free_inputs]
-    chain = [layers.Conv2D(8, 3, activation='relu'), layers.Conv2D(8, 3, activation='relu')]
     pooled = []
     for image in images:
-        x = image
-        for layer in chain:
-            x = layer.__class__.from_config({**layer.get_config(), 'name': None})(x)
+        x = layers.Conv2D(8, 3, activation='relu')(image)
+        x = layers.Conv2D(8, 3, activation='relu')(x)
         pooled.append(layers.GlobalAveragePooling2D()(x))
     x = layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0]
     inputs = dict(zip(free_inputs, images, strict=True)) if len(images) > 1 else images[0]
@@ -109,3 +108,20 @@ def test_an_input_that_a_dictionary_leaves_out_keeps_its_shape(two):
     fixed = with_input_shapes(two, {'left': tf.TensorShape((12, 10, 3))})
     shapes = {name: tensor.shape[1:] for name, tensor in fixed.input.items()}
     assert shapes == {'left': (12, 10, 3), 'right': (None, None, 3)}
+
+
+def test_each_bit_width_of_an_adaptive_model_takes_the_size_that_is_given():
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, activation='relu')(layers.Conv2D(8, 3, activation='relu')(image))
+    x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    scheme = tf_n2uq.AdaBitsScheme(bits=(4, 2))
+    model = tfmot.quantization.keras.quantize_apply(
+        tf_n2uq.annotate(keras.Model(image, x)), scheme=scheme
+    )
+    images = random_images(12, 10)
+    tf_n2uq.calibrate(model, images, verbose=0)
+    for bits in (4, 2):
+        content = tf_n2uq.tflite.convert(model, bits=bits, input_shapes=(12, 10, 3))
+        tf_n2uq.set_bits(model, bits)
+        compared = tf_n2uq.tflite.compare(model, content, images)
+        assert not [each for each in compared.quantizers if each.xnnpack.differing]

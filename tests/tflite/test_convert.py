@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -261,3 +263,9 @@ def test_an_unknown_layer_is_named():
     )
     with pytest.raises(ValueError, match=r'got odd \(Masking\)'):
         tf_n2uq.tflite.convert(model, representative_dataset=np.zeros((1, 8, 8, 3)))
+
+
+def test_convert_has_no_warning_of_the_converter():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        assert tf_n2uq.tflite.convert(quantized_network('dense_only'))

@@ -28,7 +28,9 @@ def _run(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-def test_the_module_is_a_command(folder):
+def test_the_module_is_a_command(folder, monkeypatch):
+    # The tests themselves ask TensorFlow for silence.
+    monkeypatch.delenv('TF_CPP_MIN_LOG_LEVEL')
     command = [sys.executable, '-m', 'tf_n2uq.tflite', 'inspect', str(folder / 'model.tflite')]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -107,6 +109,23 @@ def test_convert_optimizes_for_what_is_asked_for(folder, tmp_path, capsys):
     arguments = ['convert', model, '--out', out, '--force', '--optimize-for', 'size']
     assert _run(*arguments, '--target', 'micro') == 1
     assert "optimize_for: expected None for target='micro'" in capsys.readouterr().err
+
+
+def test_convert_takes_the_size_of_images(tmp_path, capsys):
+    image = keras.Input((None, None, 3), name='photo')
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image))
+    model = quantize(keras.Model(image, keras.layers.Dense(4)(x)))
+    tf_n2uq.calibrate(model, np.random.default_rng(0).normal(size=(4, 8, 8, 3)), verbose=0)
+    model.save(tmp_path / 'model.keras')
+    arguments = ['convert', tmp_path / 'model.keras', '--out', tmp_path / 'out.tflite']
+    assert _run(*arguments) == 1
+    assert "input_shapes: expected the size of images for input 'photo'" in capsys.readouterr().err
+    assert _run(*arguments, '--input-shapes', '10,12,3') == 0
+    report = tf_n2uq.tflite.inspect((tmp_path / 'out.tflite').read_bytes())
+    assert report.inputs[0].shape == (1, 10, 12, 3)
+    with pytest.raises(SystemExit):
+        _run(*arguments, '--input-shapes', '10x12')
+    assert "such as 96,96,3, got '10x12'" in capsys.readouterr().err
 
 
 def test_convert_leaves_layers_in_float_if_it_may(tmp_path, capsys):

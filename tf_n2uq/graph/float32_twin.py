@@ -67,13 +67,11 @@ def float32_twin(model: keras.Model, argument: str = 'model') -> keras.Model:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """Returns `model` itself, or a copy of it in float32 if layers compute in half precision.
+    """Returns a copy of a model in float32.
 
     Args:
         model: a built Sequential or Functional model.
     """
-    if half_precision_of(model) is None:
-        return model
     graph = Graph.from_model(model)
     # The twin is not trained.
     graph.added = []

@@ -48,7 +48,7 @@ def call_traced(
     """Calls a function of tensors and parameters that is traced once for all sizes of the tensors.
 
     A network has many quantizers of the same kind. Each of them adds one call to the graph of a
-    training step, in place of dozens of operations, each of which costs Python half a millisecond.
+    training step, in place of dozens of operations, each of which Python has to make.
 
     Args:
         function: As for `call_compiled`, with these constants as keyword arguments.

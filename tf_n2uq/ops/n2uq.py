@@ -189,14 +189,8 @@ def _staircase(
     return function(x, *parameters)
 
 
-def _outputs(
-    x: tf.Tensor,
-    start: tf.Tensor,
-    intervals: tf.Tensor,
-    input_scale: tf.Tensor,
-    output_scale: tf.Tensor,
-) -> tf.Tensor:
-    return _levels(x, *_levels_of(start, intervals, input_scale, output_scale))
+def _outputs(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+    return _levels(x, *_levels_of(*parameters))
 
 
 def _compiled_outputs(x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:

@@ -99,12 +99,29 @@ def _parser() -> argparse.ArgumentParser:
         help='number of images that the file takes in one run',
     )
     command.add_argument(
+        '--input-shapes',
+        '--input_shapes',
+        nargs='+',
+        type=_shape,
+        metavar='96,96,3',
+        help='size of the images of each input, in order, for a model of images of any size',
+    )
+    command.add_argument(
         '--allow-float', action='store_true', help='leave layers without integer operators float'
     )
     for end in ('input', 'output'):
         command.add_argument(f'--{end}', choices=_TYPES, default='float32', help=f'type of {end}')
     command.set_defaults(run=_convert)
     return parser
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'expected sizes with commas between them, such as 96,96,3, got {text!r}'
+        ) from None
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -134,6 +151,7 @@ def _convert(options: argparse.Namespace) -> None:
         target=options.target,
         optimize_for=options.optimize_for,
         batch_size=options.batch_size,
+        input_shapes=options.input_shapes,
         allow_float=options.allow_float,
     )
     # Converting takes a while, in which a file may have appeared.

@@ -10,7 +10,6 @@ import tf_keras as keras
 
 from tf_n2uq._compat.tflite_converter import modify_model_io_type
 from tf_n2uq.graph.checks import check_quantized_model
-from tf_n2uq.graph.graph import Graph
 from tf_n2uq.graph.input_shapes import with_input_shapes
 from tf_n2uq.graph.model_ends import input_names
 from tf_n2uq.schemes.adaptive.switching import bit_widths, extract
@@ -113,7 +112,7 @@ def convert(
         tf.TensorSpec(shape, dtype, name=name)
         for name, shape, dtype in zip(input_names(model), shapes, types, strict=True)
     ]
-    _check_ends(model, graph, network, input_type, output_type)
+    _check_ends(model, types, float_ends(graph, network.floats), input_type, output_type)
     file = write_network(network, graph, signature)
     if (input_type, output_type) != (tf.float32, tf.float32):
         file = _with_types(file, input_type, output_type)
@@ -186,15 +185,14 @@ def _shapes(model: keras.Model, batch_size: Any) -> list[tf.TensorShape]:
 
 def _check_ends(
     model: keras.Model,
-    graph: Graph,
-    network: IntegerNetwork,
+    types: list[tf.DType],
+    next_to_float: tuple[dict[int, str], dict[int, str]],
     input_type: tf.DType,
     output_type: tf.DType,
 ) -> None:
     """Refuses 8-bit inputs and outputs next to layers that stay in float."""
-    readers, makers = float_ends(graph, network.floats)
+    readers, makers = next_to_float
     # Integers such as the words of an `Embedding` keep their type, whatever the user asks for.
-    types = input_types(graph, network.floats)
     readers = {number: name for number, name in readers.items() if types[number].is_floating}
     ends = (
         ('input', 'reads', input_type, input_names(model), readers),
